@@ -33,8 +33,8 @@ void Sha256::update(std::string_view text) { update(std::as_bytes(std::span(text
 Sha256Digest Sha256::finish() {
   Sha256Digest out;
   unsigned int size = 0;
-  PLUMB_CHECK(EVP_DigestFinal_ex(context_->evp, reinterpret_cast<unsigned char*>(out.data()),
-                                 &size) == 1);
+  PLUMB_CHECK(
+      EVP_DigestFinal_ex(context_->evp, reinterpret_cast<unsigned char*>(out.data()), &size) == 1);
   PLUMB_CHECK(size == out.size());
   context_->begin();
   return out;

@@ -71,7 +71,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t m
   if (S_ISDIR(status.st_mode)) return file_error("read", path, EISDIR);
   std::string out;
   // The size is a hint only: pipes have none, and a file may grow while it is read.
-  std::uint64_t room = std::min<std::uint64_t>(static_cast<std::uint64_t>(status.st_size), max_bytes) + 1;
+  std::uint64_t room =
+      std::min<std::uint64_t>(static_cast<std::uint64_t>(status.st_size), max_bytes) + 1;
   while (true) {
     const std::size_t held = out.size();
     out.resize(held + static_cast<std::size_t>(room));

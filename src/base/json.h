@@ -26,8 +26,8 @@ class Json {
   static Json boolean(bool value);
   static Json number(std::string lexeme);  // must be a JSON number, as written
   static Json integer(std::int64_t value);
-  static Json real(double value);          // shortest form that reads back the same
-  static Json string(std::string value);   // UTF-8
+  static Json real(double value);         // shortest form that reads back the same
+  static Json string(std::string value);  // UTF-8
   static Json array(std::vector<Json> items = {});
   static Json object(std::vector<Member> members = {});
 
@@ -41,16 +41,16 @@ class Json {
 
   // Typed views; nullopt when the kind (or, for integers, the range) does not fit.
   std::optional<bool> as_bool() const;
-  std::optional<std::int64_t> as_int() const;    // 3 and 3.0 and 3e0 are integers, 3.5 is not
+  std::optional<std::int64_t> as_int() const;  // 3 and 3.0 and 3e0 are integers, 3.5 is not
   std::optional<double> as_double() const;
   const std::string& text() const { return text_; }  // string contents, or the number's lexeme
-  const std::vector<Json>& items() const { return items_; }      // arrays
+  const std::vector<Json>& items() const { return items_; }  // arrays
   std::vector<Json>& items() { return items_; }
   const std::vector<Member>& members() const { return members_; }  // objects
   std::vector<Member>& members() { return members_; }
 
   const Json* find(std::string_view key) const;  // nullptr: absent, or not an object
-  void set(std::string key, Json value);          // replaces in place, or appends
+  void set(std::string key, Json value);         // replaces in place, or appends
 
   // Python's json.dumps(value, ensure_ascii=False): separators ", " and ": ", floats in Python's
   // repr, everything else as written. This is the spelling models were trained on.
@@ -76,7 +76,8 @@ struct JsonLimits {
 // Parses one complete JSON text (surrounding white space allowed). `what` names the source in error
 // messages ("config.json"). Refuses (kCorrupt): malformed text, invalid UTF-8, repeated keys,
 // anything past the limits; the message says what and at which byte.
-Result<Json> parse_json(std::string_view text, std::string_view what, const JsonLimits& limits = {});
+Result<Json> parse_json(std::string_view text, std::string_view what,
+                        const JsonLimits& limits = {});
 
 // A string as a JSON literal with quotes, non-ASCII left as is (Python's ensure_ascii=False).
 std::string json_quote(std::string_view text);

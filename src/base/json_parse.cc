@@ -22,8 +22,8 @@ struct Handler {
 
   std::vector<Json> values;
   std::vector<std::string> keys;
-  std::string part;           // the string, key or number being read
-  std::string repeated_key;   // set with an error
+  std::string part;          // the string, key or number being read
+  std::string repeated_key;  // set with an error
 
   bool on_document_begin(bj::error_code&) { return true; }
   bool on_document_end(bj::error_code&) { return true; }
@@ -129,8 +129,8 @@ std::string reason(const bj::error_code& ec, const JsonLimits& limits) {
 }
 
 Error refuse(std::string_view what, const std::string& why, std::size_t at) {
-  return Error{Code::kCorrupt, std::string(what) + " cannot be read as JSON: " + why + ", at byte " +
-                                   std::to_string(at) + "."};
+  return Error{Code::kCorrupt, std::string(what) + " cannot be read as JSON: " + why +
+                                   ", at byte " + std::to_string(at) + "."};
 }
 
 }  // namespace

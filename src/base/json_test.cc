@@ -1,7 +1,7 @@
 #include "base/json.h"
 
-#include <cmath>
 #include <gtest/gtest.h>
+#include <cmath>
 #include <limits>
 
 namespace plumb {
@@ -27,14 +27,15 @@ TEST(Json, KeepsOrderAndLexemes) {
 }
 
 TEST(Json, ReadsEveryKindOfNumberWhole) {
-  for (const char* lexeme : {"0", "-0", "7", "-7", "123456789012345678901234567890", "0.1", "-0.25",
-                             "1e3", "1E+3", "1e-3", "12.50e+07", "9223372036854775807",
-                             "-9223372036854775808", "18446744073709551615", "1e400", "1e-400",
-                             "0.00000000000000000000000000000000001", "3.14159265358979323846"}) {
+  for (const char* lexeme :
+       {"0", "-0", "7", "-7", "123456789012345678901234567890", "0.1", "-0.25", "1e3", "1E+3",
+        "1e-3", "12.50e+07", "9223372036854775807", "-9223372036854775808", "18446744073709551615",
+        "1e400", "1e-400", "0.00000000000000000000000000000000001", "3.14159265358979323846"}) {
     EXPECT_EQ(parsed(lexeme).text(), lexeme);
     EXPECT_EQ(parsed(std::string("[") + lexeme + "]").dump(), std::string("[") + lexeme + "]");
   }
-  for (const char* bad : {"01", "+1", ".5", "1.", "1e", "1e+", "-", "0x10", "NaN", "Infinity", "1_0"}) {
+  for (const char* bad :
+       {"01", "+1", ".5", "1.", "1e", "1e+", "-", "0x10", "NaN", "Infinity", "1_0"}) {
     EXPECT_NE(refusal(bad), "") << bad;
   }
 }
@@ -64,17 +65,34 @@ TEST(Json, DoublesRoundCorrectly) {
   EXPECT_EQ(parsed("true").as_double(), std::nullopt);
 }
 
-// The right column is what CPython 3.11 prints for json.dumps(json.loads(left), ensure_ascii=False).
+// The right column is what CPython 3.11 prints for json.dumps(json.loads(left),
+// ensure_ascii=False).
 TEST(Json, WritesNumbersAsPythonDoes) {
   const std::pair<const char*, const char*> cases[] = {
-      {"1.50", "1.5"}, {"1e16", "1e+16"}, {"1e15", "1000000000000000.0"}, {"1e-5", "1e-05"},
-      {"0.0001", "0.0001"}, {"-0.0", "-0.0"}, {"-0", "0"}, {"1.0", "1.0"}, {"100.0", "100.0"},
+      {"1.50", "1.5"},
+      {"1e16", "1e+16"},
+      {"1e15", "1000000000000000.0"},
+      {"1e-5", "1e-05"},
+      {"0.0001", "0.0001"},
+      {"-0.0", "-0.0"},
+      {"-0", "0"},
+      {"1.0", "1.0"},
+      {"100.0", "100.0"},
       {"123456789012345678901234567890", "123456789012345678901234567890"},
-      {"1.7976931348623157e308", "1.7976931348623157e+308"}, {"5e-324", "5e-324"},
-      {"2.5e-7", "2.5e-07"}, {"9007199254740993.0", "9007199254740992.0"},
-      {"12345678901234567.0", "1.2345678901234568e+16"}, {"0.1", "0.1"}, {"1E3", "1000.0"},
-      {"1e400", "Infinity"}, {"-1e400", "-Infinity"}, {"0.30000000000000004", "0.30000000000000004"},
-      {"123.456", "123.456"}, {"1e22", "1e+22"}, {"0e5", "0.0"}, {"1e-100", "1e-100"},
+      {"1.7976931348623157e308", "1.7976931348623157e+308"},
+      {"5e-324", "5e-324"},
+      {"2.5e-7", "2.5e-07"},
+      {"9007199254740993.0", "9007199254740992.0"},
+      {"12345678901234567.0", "1.2345678901234568e+16"},
+      {"0.1", "0.1"},
+      {"1E3", "1000.0"},
+      {"1e400", "Infinity"},
+      {"-1e400", "-Infinity"},
+      {"0.30000000000000004", "0.30000000000000004"},
+      {"123.456", "123.456"},
+      {"1e22", "1e+22"},
+      {"0e5", "0.0"},
+      {"1e-100", "1e-100"},
   };
   for (const auto& [text, python] : cases) EXPECT_EQ(parsed(text).dump_python(), python) << text;
 }
@@ -82,8 +100,9 @@ TEST(Json, WritesNumbersAsPythonDoes) {
 TEST(Json, WritesStructureAsPythonDoes) {
   EXPECT_EQ(parsed(R"({"a":[1,2,{}],"b":{"c":null},"d":[],"e":true})").dump_python(),
             R"({"a": [1, 2, {}], "b": {"c": null}, "d": [], "e": true})");
-  EXPECT_EQ(parsed(R"("\u00e9\u4e2d\ud83d\ude00 \/ \" \\ \b\f\n\r\t\u001f\u007f\u0000")").dump_python(),
-            "\"é中😀 / \\\" \\\\ \\b\\f\\n\\r\\t\\u001f\x7f\\u0000\"");
+  EXPECT_EQ(
+      parsed(R"("\u00e9\u4e2d\ud83d\ude00 \/ \" \\ \b\f\n\r\t\u001f\u007f\u0000")").dump_python(),
+      "\"é中😀 / \\\" \\\\ \\b\\f\\n\\r\\t\\u001f\x7f\\u0000\"");
 }
 
 TEST(Json, RepeatedKeysAreRefusedByName) {
@@ -107,9 +126,9 @@ TEST(Json, DepthAndSizeAreLimited) {
 
 TEST(Json, BrokenTextIsRefusedWithItsPlace) {
   EXPECT_NE(refusal("[1,]").find("at byte 3"), std::string::npos) << refusal("[1,]");
-  for (const char* bad : {"", " ", "[", "[1", "{\"a\"}", "{\"a\":}", "{a:1}", "[1] x", "[1][2]",
-                          "'a'", "nul", "tru", "// c\n1", "[1,,2]", "\"\n\"", "\"\\x\"", "\"\\u12g4\"",
-                          "\xef\xbb\xbf[]", "[1]\x01"}) {
+  for (const char* bad :
+       {"", " ", "[", "[1", "{\"a\"}", "{\"a\":}", "{a:1}", "[1] x", "[1][2]", "'a'", "nul", "tru",
+        "// c\n1", "[1,,2]", "\"\n\"", "\"\\x\"", "\"\\u12g4\"", "\xef\xbb\xbf[]", "[1]\x01"}) {
     EXPECT_NE(refusal(bad), "") << bad;
   }
   EXPECT_NE(refusal(std::string_view("[1]\0", 4)), "");
@@ -139,7 +158,8 @@ TEST(Json, BuildsAndEdits) {
   EXPECT_EQ(object.find("c"), nullptr);
   EXPECT_EQ(Json::integer(1).find("a"), nullptr);
   EXPECT_EQ(Json::integer(std::numeric_limits<std::int64_t>::min()).text(), "-9223372036854775808");
-  EXPECT_EQ(object.dump_pretty(), "{\n  \"a\": \"é\\n\",\n  \"b\": [\n    0.5,\n    false,\n    null\n  ]\n}");
+  EXPECT_EQ(object.dump_pretty(),
+            "{\n  \"a\": \"é\\n\",\n  \"b\": [\n    0.5,\n    false,\n    null\n  ]\n}");
   EXPECT_EQ(Json::object().dump_pretty(), "{}");
 }
 

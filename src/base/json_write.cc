@@ -59,13 +59,27 @@ void append_quoted(std::string& out, std::string_view text) {
   out += '"';
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\f': out += "\\f"; break;
-      case '\b': out += "\\b"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           out += "\\u00";
@@ -80,10 +94,10 @@ void append_quoted(std::string& out, std::string_view text) {
 }
 
 struct Spelling {
-  std::string_view comma;   // between items on one line
+  std::string_view comma;  // between items on one line
   std::string_view colon;
   bool python_numbers = false;
-  int indent = 0;           // 0: one line
+  int indent = 0;  // 0: one line
 };
 
 class Writer {
@@ -104,14 +118,24 @@ class Writer {
 
   void append(const Json& value, int depth) {
     switch (value.kind()) {
-      case Json::Kind::kNull: out_ += "null"; break;
-      case Json::Kind::kBool: out_ += *value.as_bool() ? "true" : "false"; break;
+      case Json::Kind::kNull:
+        out_ += "null";
+        break;
+      case Json::Kind::kBool:
+        out_ += *value.as_bool() ? "true" : "false";
+        break;
       case Json::Kind::kNumber:
         out_ += spelling_.python_numbers ? python_number(value) : value.text();
         break;
-      case Json::Kind::kString: append_quoted(out_, value.text()); break;
-      case Json::Kind::kArray: append_array(value, depth); break;
-      case Json::Kind::kObject: append_object(value, depth); break;
+      case Json::Kind::kString:
+        append_quoted(out_, value.text());
+        break;
+      case Json::Kind::kArray:
+        append_array(value, depth);
+        break;
+      case Json::Kind::kObject:
+        append_object(value, depth);
+        break;
     }
   }
 

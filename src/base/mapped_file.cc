@@ -77,8 +77,9 @@ Status MappedFile::read_guarded(std::uint64_t offset, std::span<std::byte> out) 
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return file_error("read", path_, errno);
     if (n == 0) {
-      return Error{Code::kCorrupt, str(path_.string(), " was ", size_, " bytes long and now ends at ",
-                                       offset, ": it was truncated while it was being read.")};
+      return Error{Code::kCorrupt,
+                   str(path_.string(), " was ", size_, " bytes long and now ends at ", offset,
+                       ": it was truncated while it was being read.")};
     }
     out = out.subspan(static_cast<std::size_t>(n));
     offset += static_cast<std::uint64_t>(n);

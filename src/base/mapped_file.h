@@ -36,7 +36,8 @@ class MappedFile {
   std::uint64_t size() const { return size_; }
   std::span<const std::byte> bytes() const { return {data_, static_cast<std::size_t>(size_)}; }
 
-  // The bytes [offset, offset+size); kCorrupt when they do not all lie in the file as it was opened.
+  // The bytes [offset, offset+size); kCorrupt when they do not all lie in the file as it was
+  // opened.
   Result<std::span<const std::byte>> slice(std::uint64_t offset, std::uint64_t size) const;
 
   // Copies bytes through read(2) instead of the mapping, so that a file that has shrunk or a disk

@@ -40,8 +40,11 @@ TEST(MappedFile, SlicesAreBounded) {
   ASSERT_TRUE(file);
   EXPECT_EQ(text_of(*file->slice(3, 4)), "3456");
   EXPECT_EQ(file->slice(10, 0)->size(), 0u);
-  for (const auto& [offset, size] : {std::pair<std::uint64_t, std::uint64_t>{0, 11}, {11, 0},
-                                     {5, 6}, {~std::uint64_t{0}, 2}, {2, ~std::uint64_t{0}}}) {
+  for (const auto& [offset, size] : {std::pair<std::uint64_t, std::uint64_t>{0, 11},
+                                     {11, 0},
+                                     {5, 6},
+                                     {~std::uint64_t{0}, 2},
+                                     {2, ~std::uint64_t{0}}}) {
     const auto refused = file->slice(offset, size);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Code::kCorrupt);
@@ -112,12 +115,13 @@ TEST(MappedFileDeathTest, OtherFaultsAreNotOurs) {
     ::raise(SIGBUS);
     ::_exit(0);
   };
-  EXPECT_EXIT(fault(),
-              [](int status) {
-                return WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) != 0 &&
-                                               WEXITSTATUS(status) != kExitFileFailed);
-              },
-              "");
+  EXPECT_EXIT(
+      fault(),
+      [](int status) {
+        return WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) != 0 &&
+                                       WEXITSTATUS(status) != kExitFileFailed);
+      },
+      "");
 }
 
 }  // namespace

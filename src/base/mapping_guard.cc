@@ -55,7 +55,8 @@ class Sentence {
 
 void handle(int, siginfo_t* info, void*) {
   const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
-  for (Entry* entry = g_head.load(std::memory_order_acquire); entry != nullptr; entry = entry->next) {
+  for (Entry* entry = g_head.load(std::memory_order_acquire); entry != nullptr;
+       entry = entry->next) {
     const auto begin =
         reinterpret_cast<std::uintptr_t>(entry->begin.load(std::memory_order_acquire));
     if (begin == 0 || address < begin || address - begin >= entry->size) continue;

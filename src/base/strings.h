@@ -12,8 +12,7 @@ inline std::string to_text(std::string_view value) { return std::string(value); 
 inline std::string to_text(char value) { return std::string(1, value); }
 // A template, so that a string literal (a pointer) is never taken for a bool.
 template <std::integral T>
-  requires(!std::same_as<T, char>)
-std::string to_text(T value) {
+requires(!std::same_as<T, char>) std::string to_text(T value) {
   if constexpr (std::same_as<T, bool>) {
     return value ? "true" : "false";
   } else {

@@ -1,0 +1,91 @@
+#include "base/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <cfenv>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "base/float_env.h"
+
+namespace plumb {
+namespace {
+
+TEST(ThreadPool, EveryItemIsDoneOnceInAlignedRanges) {
+  for (const int threads : {1, 2, 3, 7}) {
+    ThreadPool pool(threads);
+    EXPECT_EQ(pool.size(), threads);
+    for (const std::int64_t items : {0, 1, 2, 63, 64, 65, 1000}) {
+      for (const std::int64_t grain : {1, 3, 64, 5000}) {
+        std::vector<int> count(static_cast<std::size_t>(items), 0);
+        std::atomic<int> bad{0};
+        pool.run(items, grain, [&](std::int64_t begin, std::int64_t end, int thread) {
+          if (begin % grain != 0 || end - begin > grain || begin >= end) ++bad;
+          if (thread < 0 || thread >= threads) ++bad;
+          for (std::int64_t i = begin; i < end; ++i) ++count[static_cast<std::size_t>(i)];
+        });
+        EXPECT_EQ(bad.load(), 0);
+        for (const int c : count) EXPECT_EQ(c, 1);
+      }
+    }
+  }
+}
+
+// Many short jobs on plain (not atomic) data: what one job writes, the next reads, on any thread.
+TEST(ThreadPool, JobsFollowEachOtherWithoutRaces) {
+  ThreadPool pool(3);
+  std::vector<std::int64_t> data(50, 0);
+  for (int round = 1; round <= 3000; ++round) {
+    pool.run(50, 1, [&](std::int64_t begin, std::int64_t, int) {
+      data[static_cast<std::size_t>(begin)] += 1;
+    });
+    if (round % 300 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ASSERT_EQ(std::accumulate(data.begin(), data.end(), std::int64_t{0}), round * 50);
+  }
+}
+
+TEST(ThreadPool, WorkersTakePart) {
+  ThreadPool pool(2);
+  std::atomic<int> other{0};
+  // The caller holds its range until the worker has come, so this ends only if one comes.
+  pool.run(2, 1, [&](std::int64_t, std::int64_t, int thread) {
+    if (thread != 0) ++other;
+    while (thread == 0 && other.load() == 0) std::this_thread::yield();
+  });
+  EXPECT_EQ(other.load(), 1);
+}
+
+#if defined(__x86_64__)
+TEST(ThreadPool, EveryThreadComputesInTheSameEnvironment) {
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr(0x1f80 | 0x8040 | 0x6000);  // flush, zero subnormals, round towards zero
+  std::atomic<int> wrong{0}, seen{0};
+  {
+    ThreadPool pool(2);
+    pool.run(2, 1, [&](std::int64_t, std::int64_t, int) {
+      if ((_mm_getcsr() & ~0x3fu) != 0x1f80) ++wrong;
+      ++seen;
+      while (seen.load() < 2) std::this_thread::yield();  // both threads
+    });
+  }
+  EXPECT_EQ(wrong.load(), 0);
+  EXPECT_EQ(_mm_getcsr() & 0xe040u, 0xe040u);  // the caller's own state is back
+  _mm_setcsr(before);
+}
+#endif
+
+TEST(ThreadPoolDeathTest, NestedRunsAreOurBug) {
+  ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  EXPECT_DEATH(
+      {
+        ThreadPool pool(1);
+        pool.run(1, 1, [&](std::int64_t, std::int64_t, int) {
+          pool.run(1, 1, [](std::int64_t, std::int64_t, int) {});
+        });
+      },
+      "should be impossible");
+}
+
+}  // namespace
+}  // namespace plumb
