@@ -41,6 +41,8 @@ class SequenceState {
   std::vector<std::int32_t> pages_;
   std::byte* tail_ = nullptr;
   int slot_ = -1;
+  Pos floor_ = 0;  // rows before what this length needs were never held (start from a snapshot)
+  Pos high_ = 0;   // the longest it has been: rings hold what came just before that
   std::uint64_t scope_ = 0;
 };
 
@@ -71,8 +73,9 @@ class StatePool {
   // After a forward pass wrote them: the sequence now holds these positions too.
   void advance(SequenceState& state, std::span<const Key> keys);
   // Forgets the last positions, exactly: what follows is as if they had never been there. kInvalid
-  // when that is more than max_rewind back.
+  // when that is more than max_rewind back, or before the snapshot that the sequence started from.
   Status truncate(SequenceState& state, Pos length);
+  bool can_truncate(const SequenceState& state, Pos length) const;
   // Offers everything up to length() to later open() calls. Does nothing unless length() is a
   // positive multiple of page_tokens and the budget allows.
   void publish(const SequenceState& state);

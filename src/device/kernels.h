@@ -168,13 +168,16 @@ struct StoreRowsArgs {
   const PagedRows* pages = nullptr;        // [sequences]
 };
 
-// The indexer (spec 2.7): score[i] = sum_n w[n] * max(0, q[n] . key_i), heads ascending (fma chain
-// over n from 0 on w[n] and the clipped product), dot products in lanes; the top_k largest among
+// The indexer (spec 2.7): score[i] = sum_n w'[n] * max(0, q[n] . key_i) with w' = w * w_scale (rounded
+// to bfloat16 where asked), heads ascending (fma chain over n from 0 on w'[n] and the clipped
+// product), dot products in lanes; the top_k largest among
 // i < visible[t], lower index first on ties; written in ascending order of index. When
 // visible <= top_k all are taken and nothing is scored.
 struct IndexTopKArgs {
   Mat<const float> q;                      // [t, heads * dim]
-  Mat<const float> w;                      // [t, heads], scaled already
+  Mat<const float> w;                      // [t, heads]
+  float w_scale = 1;
+  bool round_bf16 = false;                 // w' only
   const std::int32_t* sequence = nullptr;  // [t]
   const std::int64_t* visible = nullptr;   // [t]
   const PagedRows* keys = nullptr;         // [sequences], rows of width dim

@@ -1,0 +1,22 @@
+// From names and shapes to structs: the one strict check between a checkpoint and the forward pass.
+#pragma once
+
+#include <functional>
+
+#include "base/result.h"
+#include "checkpoint/weight_store.h"
+#include "device/device.h"
+#include "model/deepseek_v4/config.h"
+#include "model/deepseek_v4/weights.h"
+
+namespace plumb::deepseek_v4 {
+
+// Called with bytes placed so far and in total; returns false to stop (kCancelled).
+using LoadProgress = std::function<bool(std::uint64_t done, std::uint64_t total)>;
+
+// Places every weight of the model on the device. `with_draft`: the MTP block too (an error when the
+// checkpoint has none). kCorrupt names a missing, surplus or misshapen tensor and both shapes.
+Result<Weights> bind(const WeightStore& store, const Config& config, Device& device, bool with_draft,
+                     const LoadProgress& progress);
+
+}  // namespace plumb::deepseek_v4

@@ -1,0 +1,115 @@
+#include "model/deepseek_v4/block.h"
+
+#include "model/deepseek_v4/attention.h"
+
+namespace plumb::deepseek_v4 {
+namespace {
+
+void mix_out(const Context& c, int t, Activations& a) {
+  HyperPostArgs args;
+  args.f = a.f.slice(0, t);
+  args.streams = a.streams.slice(0, t);
+  args.post = a.post.slice(0, t);
+  args.comb = a.comb.slice(0, t);
+  args.hc = c.config.hc;
+  args.round_bf16 = c.numerics.round_bf16;
+  args.out = a.streams.slice(0, t);
+  c.k.hyper_post(args);
+}
+
+// a.y → a.f: routing, then the experts (spec 2.8).
+void feed_forward(const Context& c, const StepView& step, const FfnWeights& w, int layer_index,
+                  Activations& a) {
+  const int t = step.size();
+  RouteArgs route;
+  route.x = a.y.slice(0, t);
+  route.gate = w.gate;
+  route.bias = w.bias;
+  route.table = w.table;
+  route.tokens = step.tokens.data();
+  route.k = c.config.experts_per_token;
+  route.route_scale = c.config.route_scale;
+  route.expert = a.expert.slice(0, t);
+  route.weight = a.expert_weight.slice(0, t);
+  c.k.route(route);
+  if (c.tap && c.tap->ids) c.tap->ids("experts", layer_index, route.expert, {});
+
+  MoeArgs moe;
+  moe.x = a.y.slice(0, t);
+  moe.expert = route.expert;
+  moe.weight = route.weight;
+  moe.experts = w.experts;
+  moe.shared = w.shared;
+  moe.clamp = c.config.swiglu_limit;
+  moe.k_block_up = k_block(c, w.experts.front().w1);
+  moe.k_block_down = k_block(c, w.experts.front().w2);
+  moe.k_block_shared = k_block(c, w.shared.w1);
+  moe.quantise_inputs =
+      c.numerics.quantise_inputs && w.experts.front().w1.format.scale != ScaleType::kNone;
+  moe.round_bf16 = c.numerics.round_bf16;
+  moe.out = a.f.slice(0, t);
+  c.k.moe(moe);
+}
+
+}  // namespace
+
+void mix_and_norm(const Context& c, const HyperWeights& hc, const float* gain, int t, Activations& a) {
+  HyperPreArgs args;
+  args.streams = a.streams.slice(0, t);
+  args.fn = hc.fn;
+  args.base = hc.base;
+  args.scale = hc.scale;
+  args.hc = c.config.hc;
+  args.iterations = c.config.sinkhorn_iterations;
+  args.hc_eps = c.config.hc_eps;
+  args.norm_eps = c.config.norm_eps;
+  args.round_bf16 = c.numerics.round_bf16;
+  args.y = a.y.slice(0, t);
+  args.post = a.post.slice(0, t);
+  args.comb = a.comb.slice(0, t);
+  c.k.hyper_pre(args);
+
+  RmsNormArgs norm;
+  norm.x = args.y;
+  norm.gain = gain;
+  norm.eps = c.config.norm_eps;
+  norm.round_bf16 = c.numerics.round_bf16;
+  norm.out = args.y;
+  c.k.rms_norm(norm);
+}
+
+void block(const Context& c, const StepView& step, const LayerWeights& layer, const LayerState& state,
+           int layer_index, Activations& a) {
+  const int t = step.size();
+  mix_and_norm(c, layer.hc_attn, layer.attn_norm, t, a);
+  attention(c, step, layer, state, layer_index, a);
+  mix_out(c, t, a);
+  mix_and_norm(c, layer.hc_ffn, layer.ffn_norm, t, a);
+  feed_forward(c, step, layer.ffn, layer_index, a);
+  mix_out(c, t, a);
+}
+
+void head_input(const Context& c, const HyperWeights& hc, const float* gain, Mat<const float> streams,
+                Mat<float> out) {
+  HyperHeadArgs args;
+  args.streams = streams;
+  args.fn = hc.fn;
+  args.base = hc.base;
+  args.scale = hc.scale;
+  args.hc = c.config.hc;
+  args.hc_eps = c.config.hc_eps;
+  args.norm_eps = c.config.norm_eps;
+  args.round_bf16 = c.numerics.round_bf16;
+  args.y = out;
+  c.k.hyper_head(args);
+
+  RmsNormArgs norm;
+  norm.x = out;
+  norm.gain = gain;
+  norm.eps = c.config.norm_eps;
+  norm.round_bf16 = c.numerics.round_bf16;
+  norm.out = out;
+  c.k.rms_norm(norm);
+}
+
+}  // namespace plumb::deepseek_v4
