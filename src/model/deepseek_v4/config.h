@@ -22,12 +22,19 @@ struct LayerConfig {
   AttentionKind attention = AttentionKind::kWindow;
   int ratio = 0;  // tokens per compressed row; 0: kWindow
   RouterKind router = RouterKind::kScore;
+
+  bool compressed() const { return attention != AttentionKind::kWindow; }
+  bool indexed() const { return attention == AttentionKind::kSparse; }
+  // Halves of the compressor's projections: a sparse layer's rows overlap their predecessors.
+  int halves() const { return indexed() ? 2 : 1; }
+  bool operator==(const LayerConfig&) const = default;
 };
 
 struct Yarn {
   double factor = 1;
   double original_positions = 0;  // 0: no scaling
   double beta_fast = 32, beta_slow = 1;
+  bool operator==(const Yarn&) const = default;
 };
 
 // Plain data in the paper's terms; keys of the three spellings are in config.cc. Immutable once parsed.
@@ -52,10 +59,26 @@ struct Config {
   int block_rows = 128, block_cols = 128;  // of FP8 linears
   std::string expert_dtype;        // a hint only ("fp4", "fp8", ""): the stored dtype decides
 
+  int count(AttentionKind kind) const;                             // layers of the trunk
+  int group_dim() const { return heads / out_groups * head_dim; }  // input of one output group
+  int mix_dim() const { return (2 + hc) * hc; }                    // mixing numbers of one mHC site
+  bool operator==(const Config&) const = default;
+
   // Any of the three spellings: the published config.json, the published inference/config.json, and
-  // the one that `transformers` saves. kInvalid/kUnsupported name the field, its value and what was
-  // expected.
-  static Result<Config> parse(std::string_view config_json);
+  // the one that `transformers` saves. `what` names the file in messages. kCorrupt: a field is
+  // missing or wrong; kUnsupported: a valid config of another architecture or variant. Both name the
+  // field, its value and what was expected.
+  static Result<Config> parse(std::string_view config_json, std::string_view what = "config.json");
 };
+
+// The published spelling of `config`.
+std::string published_config_json(const Config& config);
+
+// Configs that need no file: "v4-flash", "v4-pro", "tiny". kNotFound lists them.
+Result<Config> builtin_config(std::string_view name);
+
+// What the vendor numerics need beyond plain: their block quantisers and the Hadamard rotation have
+// fixed widths. kUnsupported names the field.
+Status check_vendor_numerics(const Config& config);
 
 }  // namespace plumb::deepseek_v4
