@@ -1,0 +1,34 @@
+// Reading rows of sequences: by position from a ring and this step, by id from pages.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "device/kernels.h"
+#include "tensor/number.h"
+
+namespace plumb::ref {
+
+PLUMB_INLINE const float* history_row(const RowHistory& h, Pos position, int width) {
+  if (position >= h.start) return h.fresh + (position - h.start) * width;
+  return h.ring + (position % h.ring_rows) * width;
+}
+
+PLUMB_INLINE std::byte* paged_row(const PagedRows& p, std::int64_t row, int width) {
+  const std::int64_t bytes = width * (p.element == Element::kBF16 ? 2 : 4);
+  return p.base + p.page_table[row / p.rows_per_page] * p.page_stride +
+         (row % p.rows_per_page) * bytes;
+}
+
+// The row as fp32: in place when stored so, else decoded into scratch[width].
+PLUMB_INLINE const float* read_paged_row(const PagedRows& p, std::int64_t row, int width,
+                                         float* scratch) {
+  const std::byte* data = paged_row(p, row, width);
+  if (p.element == Element::kF32) return reinterpret_cast<const float*>(data);
+  const auto* half = reinterpret_cast<const std::uint16_t*>(data);
+  for (int i = 0; i < width; ++i) scratch[i] = bf16_to_float(half[i]);
+  return scratch;
+}
+
+}  // namespace plumb::ref
