@@ -53,7 +53,7 @@ TEST(ThreadPool, WorkersTakePart) {
     if (thread != 0) ++other;
     while (thread == 0 && other.load() == 0) std::this_thread::yield();
   });
-  EXPECT_EQ(other.load(), 1);
+  EXPECT_GE(other.load(), 1);
 }
 
 #if defined(__x86_64__)
