@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "checkpoint/safetensors.h"
 #include "model/deepseek_v4/rope.h"
 #include "tensor/number.h"
 
