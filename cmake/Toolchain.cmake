@@ -8,6 +8,12 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
 endif()
 
+# Recompiling what was compiled before is a waste; used when it is there, never asked for.
+find_program(PLUMB_CCACHE ccache)
+if(PLUMB_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${PLUMB_CCACHE})
+endif()
+
 add_compile_options(-Wall -Wextra -Werror)
 # The order of floating-point operations is part of the product (same bytes every time): the
 # compiler may not fuse or reorder any of them on its own.

@@ -1,0 +1,88 @@
+# The front door. `make help` says what there is; CMake does the work.
+SHELL := /bin/sh
+BUILD ?= build
+JOBS ?= $(shell nproc)
+CONFIGURE = cmake -S . -B $(BUILD) $$(command -v ninja >/dev/null 2>&1 && echo -G Ninja) -DCMAKE_BUILD_TYPE=Release
+
+.PHONY: help deps configure build run test soak eval-minnow bench asan tsan fuzz install format clean
+
+help:
+	@echo 'Plumb: DeepSeek-V4-class models on the hardware you own.'
+	@echo
+	@echo '  make run PROMPT="..."   one answer from the bundled model, then exit'
+	@echo '  make run                a chat with it (on a terminal)'
+	@echo '  make build              the program, at build/plumb'
+	@echo '  make test               every test; time per suite and a count at the end'
+	@echo
+	@echo '  make deps               install the Debian packages that are missing (root or sudo)'
+	@echo '  make install            into PREFIX (default /usr/local), below DESTDIR if set'
+	@echo '  make bench              build and run the benchmarks'
+	@echo '  make eval-minnow        how well the bundled model answers, with intervals (long)'
+	@echo '  make soak               the long forms of the tests; stop and go on at will'
+	@echo '  make asan               tests under AddressSanitizer and UBSan'
+	@echo '  make tsan               the tests with threads, under ThreadSanitizer'
+	@echo '  make fuzz FUZZ_SECONDS=60  every fuzz target for so long (needs clang; installs it)'
+	@echo '  make format             clang-format over the sources'
+	@echo '  make clean              remove the build directories'
+	@echo
+	@echo 'After a build:  build/plumb --help'
+
+deps:
+	@tools/bootstrap.sh build test
+
+# Configuring anew each time is quick and notices new files and flags.
+configure: deps
+	@$(CONFIGURE) --log-level=WARNING > /dev/null
+
+build: configure
+	@cmake --build $(BUILD) --parallel $(JOBS) --target plumb
+
+run: build
+	@tools/run.sh $(BUILD)/plumb
+
+test: configure
+	@cmake --build $(BUILD) --parallel $(JOBS)
+	@tools/run_tests.sh $(BUILD)
+
+soak: configure
+	@cmake --build $(BUILD) --parallel $(JOBS)
+	@tools/soak.sh $(BUILD)
+
+eval-minnow: build
+	@tools/eval_minnow.sh $(BUILD)/plumb
+
+bench: deps
+	@tools/bootstrap.sh bench
+	@$(CONFIGURE) -DPLUMB_BENCH=ON > /dev/null
+	@cmake --build $(BUILD) --parallel $(JOBS)
+	@tools/run_benches.sh $(BUILD)
+
+asan: deps
+	@cmake --preset asan > /dev/null
+	@cmake --build --preset asan --parallel $(JOBS)
+	@tools/run_tests.sh build-asan
+
+# The modules that start threads, and the programs' tests that drive them.
+TSAN_TESTS ?= base_test engine_test gateway_test cache_test
+tsan: deps
+	@cmake --preset tsan > /dev/null
+	@tools/build_some.sh build-tsan $(JOBS) $(TSAN_TESTS)
+	@tools/run_tests.sh build-tsan $(TSAN_TESTS)
+
+FUZZ_SECONDS ?= 60
+fuzz: deps
+	@tools/bootstrap.sh fuzz
+	@cmake --preset fuzz > /dev/null
+	@cmake --build --preset fuzz --parallel $(JOBS)
+	@tools/run_fuzz.sh build-fuzz $(FUZZ_SECONDS)
+
+PREFIX ?= /usr/local
+install: build
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+format:
+	@tools/bootstrap.sh format
+	@git ls-files '*.h' '*.cc' | xargs clang-format-14 -i
+
+clean:
+	rm -rf build build-asan build-tsan build-fuzz
