@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "base/check.h"
 #include "base/file.h"
-#include "base/thread_pool.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/weight_store.h"
 #include "device/device.h"
