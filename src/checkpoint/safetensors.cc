@@ -23,16 +23,16 @@ struct TypeRow {
 
 // Every type name of the format; those without an Element are known but not used by any model here.
 constexpr std::array<TypeRow, 22> kTypes = {{
-    {"F32", 32, Element::kF32},      {"BF16", 16, Element::kBF16},
-    {"F16", 16, Element::kF16},      {"F8_E4M3", 8, Element::kF8E4M3},
+    {"F32", 32, Element::kF32},       {"BF16", 16, Element::kBF16},
+    {"F16", 16, Element::kF16},       {"F8_E4M3", 8, Element::kF8E4M3},
     {"F8_E8M0", 8, Element::kF8E8M0}, {"I64", 64, Element::kI64},
-    {"I8", 8, Element::kI8},         {"U8", 8, Element::kU8},
-    {"F64", 64, std::nullopt},       {"F8_E5M2", 8, std::nullopt},
-    {"I32", 32, std::nullopt},       {"I16", 16, std::nullopt},
-    {"U64", 64, std::nullopt},       {"U32", 32, std::nullopt},
-    {"U16", 16, std::nullopt},       {"BOOL", 8, std::nullopt},
-    {"C64", 64, std::nullopt},       {"F4", 4, std::nullopt},
-    {"F6_E2M3", 6, std::nullopt},    {"F6_E3M2", 6, std::nullopt},
+    {"I8", 8, Element::kI8},          {"U8", 8, Element::kU8},
+    {"F64", 64, std::nullopt},        {"F8_E5M2", 8, std::nullopt},
+    {"I32", 32, std::nullopt},        {"I16", 16, std::nullopt},
+    {"U64", 64, std::nullopt},        {"U32", 32, std::nullopt},
+    {"U16", 16, std::nullopt},        {"BOOL", 8, std::nullopt},
+    {"C64", 64, std::nullopt},        {"F4", 4, std::nullopt},
+    {"F6_E2M3", 6, std::nullopt},     {"F6_E3M2", 6, std::nullopt},
     {"F8_E4M3FNUZ", 8, std::nullopt}, {"F8_E5M2FNUZ", 8, std::nullopt},
 }};
 
@@ -159,10 +159,10 @@ Status check_coverage(std::vector<ShardTensor>& tensors, std::uint64_t data_star
   std::uint64_t next = data_start;
   for (const ShardTensor& t : tensors) {
     if (t.offset != next) {
-      return corrupt(std::string(what) + ": tensor " + quoted(t.name) + " begins at data byte " +
-                     number(t.offset - data_start) + ", expected " + number(next - data_start) +
-                     (t.offset < next ? ": it overlaps the one before it."
-                                      : ": there is a gap before it."));
+      return corrupt(
+          std::string(what) + ": tensor " + quoted(t.name) + " begins at data byte " +
+          number(t.offset - data_start) + ", expected " + number(next - data_start) +
+          (t.offset < next ? ": it overlaps the one before it." : ": there is a gap before it."));
     }
     next += t.bytes;
   }

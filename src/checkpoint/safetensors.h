@@ -20,7 +20,7 @@ struct ShardTensor {
   std::string dtype;               // as written: "BF16", "F8_E4M3", ...
   std::optional<Element> element;  // nullopt: a type of the format that no kernel here reads
   std::vector<std::int64_t> shape;
-  std::uint64_t offset = 0;        // of the first byte, from the start of the file
+  std::uint64_t offset = 0;  // of the first byte, from the start of the file
   std::uint64_t bytes = 0;
 };
 
@@ -33,8 +33,9 @@ struct ShardHeader {
 bool is_lfs_pointer(std::span<const std::byte> head);
 
 // Size of the JSON header by the file's first 8 bytes, checked against the length of the file
-// (`file_bytes`). kCorrupt says what is wrong: empty, a Git LFS pointer, not safetensors, cut short.
-// `head` holds the first min(file_bytes, 64) bytes or more. `what` names the file in messages.
+// (`file_bytes`). kCorrupt says what is wrong: empty, a Git LFS pointer, not safetensors, cut
+// short. `head` holds the first min(file_bytes, 64) bytes or more. `what` names the file in
+// messages.
 Result<std::uint64_t> safetensors_json_bytes(std::span<const std::byte> head,
                                              std::uint64_t file_bytes, std::string_view what);
 

@@ -41,8 +41,8 @@ bool is_plain_shard_name(std::string_view name) {
 // tensor -> shard file, by stored name; empty index: everything is in kSingleFile.
 struct Index {
   bool present = false;
-  std::vector<std::string> files;                   // ascending
-  std::unordered_map<std::string, int> file_of;     // stored tensor name -> index into files
+  std::vector<std::string> files;                // ascending
+  std::unordered_map<std::string, int> file_of;  // stored tensor name -> index into files
 };
 
 Result<Index> parse_index(std::string_view text, const std::string& what) {
@@ -105,7 +105,8 @@ struct OpenShard {
 
 Result<OpenShard> open_shard(const fs::path& path) {
   std::error_code ec;
-  if (!fs::exists(path, ec)) return Error{Code::kNotFound, path.filename().string() + " is missing."};
+  if (!fs::exists(path, ec))
+    return Error{Code::kNotFound, path.filename().string() + " is missing."};
   PLUMB_TRY(file, MappedFile::open(path));
   PLUMB_TRY(header, parse_safetensors(file.bytes(), file.bytes().size(), path.filename().string()));
   return OpenShard{std::move(file), std::move(header)};
@@ -206,8 +207,13 @@ class MappedStore final : public WeightStore {
   Status collect(std::vector<ShardHeader>& headers, const OpenOptions& options) {
     for (std::size_t s = 0; s < headers.size(); ++s) {
       for (ShardTensor& t : headers[s].tensors) {
-        StoredTensor stored{t.name,       std::move(t.dtype), t.element, std::move(t.shape),
-                            static_cast<int>(s), t.offset,    t.bytes};
+        StoredTensor stored{t.name,
+                            std::move(t.dtype),
+                            t.element,
+                            std::move(t.shape),
+                            static_cast<int>(s),
+                            t.offset,
+                            t.bytes};
         if (options.canonical) {
           PLUMB_TRY(name, options.canonical(t.name));
           stored.name = std::move(name);
@@ -215,7 +221,9 @@ class MappedStore final : public WeightStore {
         tensors_.push_back(std::move(stored));
       }
     }
-    const auto by_name = [](const StoredTensor& a, const StoredTensor& b) { return a.name < b.name; };
+    const auto by_name = [](const StoredTensor& a, const StoredTensor& b) {
+      return a.name < b.name;
+    };
     std::sort(tensors_.begin(), tensors_.end(), by_name);
     const auto same = [](const StoredTensor& a, const StoredTensor& b) { return a.name == b.name; };
     const auto twice = std::adjacent_find(tensors_.begin(), tensors_.end(), same);
@@ -278,9 +286,9 @@ Result<std::unique_ptr<WeightStore>> WeightStore::open(const fs::path& directory
 
 const StoredTensor* WeightStore::find(std::string_view name) const {
   const auto& all = tensors();
-  const auto it = std::lower_bound(
-      all.begin(), all.end(), name,
-      [](const StoredTensor& t, std::string_view key) { return t.name < key; });
+  const auto it =
+      std::lower_bound(all.begin(), all.end(), name,
+                       [](const StoredTensor& t, std::string_view key) { return t.name < key; });
   return it != all.end() && it->name == name ? &*it : nullptr;
 }
 

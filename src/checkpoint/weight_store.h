@@ -23,8 +23,8 @@ struct StoredTensor {
   std::string dtype;               // as the file names it
   std::optional<Element> element;  // nullopt: a type no kernel here reads
   std::vector<std::int64_t> shape;
-  int shard = 0;                   // index into shards()
-  std::uint64_t offset = 0;        // in that shard's file; no alignment is promised
+  int shard = 0;             // index into shards()
+  std::uint64_t offset = 0;  // in that shard's file; no alignment is promised
   std::uint64_t bytes = 0;
 };
 

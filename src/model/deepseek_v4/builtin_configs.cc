@@ -125,7 +125,9 @@ Json ratios(const Config& c) {
   return Json::array(std::move(items));
 }
 
-void set_int(Json& json, const char* key, std::int64_t value) { json.set(key, Json::integer(value)); }
+void set_int(Json& json, const char* key, std::int64_t value) {
+  json.set(key, Json::integer(value));
+}
 
 // A float as the shortest decimal that gives it back, not as the double it happens to be.
 Json decimal(float value) {
@@ -145,8 +147,8 @@ Result<Config> builtin_config(std::string_view name) {
     if (builtin.name == name) return builtin.make();
     known += (known.empty() ? "" : ", ") + std::string(builtin.name);
   }
-  return Error{Code::kNotFound,
-               "There is no built-in config \"" + std::string(name) + "\"; there are " + known + "."};
+  return Error{Code::kNotFound, "There is no built-in config \"" + std::string(name) +
+                                    "\"; there are " + known + "."};
 }
 
 std::string published_config_json(const Config& c) {

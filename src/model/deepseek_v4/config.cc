@@ -307,8 +307,9 @@ Status read_rewritten_rope(const Fields& f, const Json& rope, Config& c) {
   // the weights may have been made for that; V4 never does it.
   if (fc.find("attention_factor") == nullptr) {
     return Error{Code::kUnsupported,
-                 fc.what() + " has no \"attention_factor\", which the library that wrote it reads "
-                             "as a scaled rotation; expected 1.0, as DeepSeek-V4 has it."};
+                 fc.what() +
+                     " has no \"attention_factor\", which the library that wrote it reads "
+                     "as a scaled rotation; expected 1.0, as DeepSeek-V4 has it."};
   }
   return read_scaling(fc, c);
 }
@@ -326,16 +327,18 @@ Status read_rope(const Fields& f, Config& c) {
     } else {
       const Json* scaling = f.find("rope_scaling");
       if (scaling == nullptr || !scaling->is_object()) {
-        return f.wrong("rope_scaling", scaling == nullptr ? "missing" : scaling->dump().substr(0, 80),
+        return f.wrong("rope_scaling",
+                       scaling == nullptr ? "missing" : scaling->dump().substr(0, 80),
                        "a dictionary with YaRN's settings");
       }
       PLUMB_TRY_STATUS(read_scaling(Fields(*scaling, f.what() + ": rope_scaling", false), c));
     }
   }
-  // The reference program takes the length at run time; YaRN's reach is what the model was made for.
+  // The reference program takes the length at run time; YaRN's reach is what the model was made
+  // for.
   const double reach = c.yarn.factor * c.yarn.original_positions;
-  const auto fallback = static_cast<std::int64_t>(
-      std::min(reach, static_cast<double>(kMaxPositions - 1)));
+  const auto fallback =
+      static_cast<std::int64_t>(std::min(reach, static_cast<double>(kMaxPositions - 1)));
   const std::string_view key = f.reference() ? "max_seq_len" : "max_position_embeddings";
   PLUMB_TRY(positions, f.integer_or(key, fallback, 1, kMaxPositions - 1));
   c.max_positions = positions;
@@ -380,7 +383,8 @@ Status check_products(const Fields& f, const Config& c) {
       {"vocab_size x experts per token", std::int64_t{c.vocab} * c.experts_per_token},
   }};
   for (const auto& [name, value] : products) {
-    if (value > kMax) return f.wrong(name, std::to_string(value), "at most " + std::to_string(kMax));
+    if (value > kMax)
+      return f.wrong(name, std::to_string(value), "at most " + std::to_string(kMax));
   }
   return {};
 }
@@ -436,9 +440,10 @@ Result<Config> Config::parse(std::string_view json, std::string_view what) {
 Status check_vendor_numerics(const Config& c) {
   constexpr int kRowBlock = 64, kIndexBlock = 32;
   if ((c.head_dim - c.rope_dim) % kRowBlock != 0) {
-    return Error{Code::kUnsupported,
-                 "The vendor numerics round key rows per 64 columns: head_dim - qk_rope_head_dim is " +
-                     std::to_string(c.head_dim - c.rope_dim) + ", expected a multiple of 64."};
+    return Error{
+        Code::kUnsupported,
+        "The vendor numerics round key rows per 64 columns: head_dim - qk_rope_head_dim is " +
+            std::to_string(c.head_dim - c.rope_dim) + ", expected a multiple of 64."};
   }
   if (c.count(AttentionKind::kSparse) == 0) return {};
   if (!std::has_single_bit(static_cast<unsigned>(c.index_dim)) || c.index_dim % kIndexBlock != 0) {

@@ -162,7 +162,8 @@ TEST(Config, RefusesARewrittenConfigThatScalesTheRotation) {
   const std::string key = "\"attention_factor\": 1.0";
   const auto at = text.find(key);
   ASSERT_NE(at, std::string::npos);
-  const auto scaled = Config::parse(std::string(text).replace(at, key.size(), "\"attention_factor\": 1.277"));
+  const auto scaled =
+      Config::parse(std::string(text).replace(at, key.size(), "\"attention_factor\": 1.277"));
   ASSERT_FALSE(scaled);
   EXPECT_EQ(scaled.error().code, Code::kUnsupported);
   const auto silent = Config::parse(std::string(text).replace(at, key.size(), "\"mscale\": 1.0"));

@@ -50,8 +50,8 @@ constexpr std::array kLeaf = {
 };
 
 std::string_view renamed(std::string_view part, std::span<const Rename> table) {
-  const auto it = std::find_if(table.begin(), table.end(),
-                               [&](const Rename& r) { return r.from == part; });
+  const auto it =
+      std::find_if(table.begin(), table.end(), [&](const Rename& r) { return r.from == part; });
   return it == table.end() ? part : it->to;
 }
 
@@ -124,7 +124,8 @@ void rename_ffn(Parts& parts, std::size_t at) {
 bool is_fused_expert(const Parts& parts) {
   for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
     const std::string_view next = parts[i + 1];
-    if (parts[i] == "experts" && (next.substr(0, 12) == "gate_up_proj" || next.substr(0, 9) == "down_proj")) {
+    if (parts[i] == "experts" &&
+        (next.substr(0, 12) == "gate_up_proj" || next.substr(0, 9) == "down_proj")) {
       return true;
     }
   }

@@ -74,8 +74,8 @@ INSTANTIATE_TEST_SUITE_P(
         Pair{"layers.3.ffn.experts.17.w2.scale", "layers.3.ffn.experts.17.w2.scale"},
         Pair{"mtp.0.self_attn.q_a_proj.weight", "mtp.0.attn.wq_a.weight"},
         Pair{"mtp.0.e_proj.weight_scale_inv", "mtp.0.e_proj.scale"},
-        Pair{"mtp.0.hc_head_fn", "mtp.0.hc_head_fn"},
-        Pair{"something.else", "something.else"}, Pair{"", ""}, Pair{"model.", ""}));
+        Pair{"mtp.0.hc_head_fn", "mtp.0.hc_head_fn"}, Pair{"something.else", "something.else"},
+        Pair{"", ""}, Pair{"model.", ""}));
 
 TEST(Names, RefusesRelativesAndFusedExpertsByName) {
   const std::array<Pair, 7> refused = {{
