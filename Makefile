@@ -4,7 +4,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 CONFIGURE = cmake -S . -B $(BUILD) $$(command -v ninja >/dev/null 2>&1 && echo -G Ninja) -DCMAKE_BUILD_TYPE=Release
 
-.PHONY: help deps configure build run test soak eval-minnow bench asan tsan fuzz install format clean
+.PHONY: help deps deps-quiet configure build run test soak eval-minnow bench asan tsan fuzz install format clean
 
 help:
 	@echo 'Plumb: DeepSeek-V4-class models on the hardware you own.'
@@ -29,15 +29,21 @@ help:
 
 deps:
 	@tools/bootstrap.sh build test
+	@echo 'Every package of the groups build and test is installed.'
+
+deps-quiet:
+	@tools/bootstrap.sh build test >&2
 
 # Configuring anew each time is quick and notices new files and flags.
-configure: deps
+configure: deps-quiet
 	@$(CONFIGURE) --log-level=WARNING > /dev/null
 
 build: configure
 	@cmake --build $(BUILD) --parallel $(JOBS) --target plumb
 
-run: build
+# Standard output carries the answer and nothing else.
+run: configure
+	@cmake --build $(BUILD) --parallel $(JOBS) --target plumb >&2
 	@tools/run.sh $(BUILD)/plumb
 
 test: configure
@@ -51,26 +57,26 @@ soak: configure
 eval-minnow: build
 	@tools/eval_minnow.sh $(BUILD)/plumb
 
-bench: deps
-	@tools/bootstrap.sh bench
+bench:
+	@tools/bootstrap.sh build test bench >&2
 	@$(CONFIGURE) -DPLUMB_BENCH=ON > /dev/null
 	@cmake --build $(BUILD) --parallel $(JOBS)
 	@tools/run_benches.sh $(BUILD)
 
-asan: deps
+asan: deps-quiet
 	@cmake --preset asan > /dev/null
 	@cmake --build --preset asan --parallel $(JOBS)
 	@tools/run_tests.sh build-asan
 
 # The modules that start threads, and the programs' tests that drive them.
 TSAN_TESTS ?= base_test engine_test gateway_test cache_test
-tsan: deps
+tsan: deps-quiet
 	@cmake --preset tsan > /dev/null
 	@tools/build_some.sh build-tsan $(JOBS) $(TSAN_TESTS)
 	@tools/run_tests.sh build-tsan $(TSAN_TESTS)
 
 FUZZ_SECONDS ?= 60
-fuzz: deps
+fuzz: deps-quiet
 	@tools/bootstrap.sh fuzz
 	@cmake --preset fuzz > /dev/null
 	@cmake --build --preset fuzz --parallel $(JOBS)
