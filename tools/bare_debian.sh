@@ -7,7 +7,7 @@
 # Usage, as root:  tools/bare_debian.sh [WORK_DIR]        (default: a temporary directory)
 # Environment:
 #   SYSTEMS="root user"   which of the two to try
-#   STEPS="run test"      what to try in each: run, test, readme
+#   STEPS="run test readme"  what to try in each: deps, run, test, readme
 #   LIMIT=720             seconds for the first `make run`
 #   PACKAGE_CACHE=DIR     keeps downloaded packages, so that a second time is cheap
 #   MIRROR=URL            default: the mirror this system's apt uses
@@ -139,6 +139,7 @@ for user in ${SYSTEMS:-root user}; do
   for step in ${STEPS:-run test readme}; do
     case $step in
       run) try_run "$system" "$user" ;;
+      deps) try_command "$system" "$user" deps "make deps" ;;
       test) try_command "$system" "$user" test "make test" ;;
       readme) try_command "$system" "$user" readme 'set -e; eval "$(tools/readme_commands.sh bare)"' ;;
       *) echo "There is no step $step." >&2; exit 1 ;;
