@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -17,6 +18,8 @@ enum class Role : unsigned char {
   kLatestReminder,
 };
 
+std::string_view role_name(Role role);  // as on the wire: "latest_reminder"
+
 // How much the model thinks before it answers.
 enum class Effort : unsigned char { kNone, kHigh, kMax };
 
@@ -27,12 +30,14 @@ struct ContentPart {
   Kind kind = Kind::kText;
   std::string text;       // kText
   std::string type_name;  // as the client spelled it, for kOther and for messages
+  bool operator==(const ContentPart&) const = default;
 };
 
 struct ToolCall {
   std::string id;
   std::string name;
   std::string arguments;  // JSON text, exactly as the model (or client) wrote it
+  bool operator==(const ToolCall&) const = default;
 };
 
 // A callable tool: the OpenAI `function` object (name, description, parameters, ...) as raw JSON
@@ -40,6 +45,7 @@ struct ToolCall {
 struct ToolSpec {
   std::string name;
   std::string function_json;
+  bool operator==(const ToolSpec&) const = default;
 };
 
 struct Message {
@@ -56,6 +62,7 @@ struct Message {
   // All text parts joined by a blank line.
   std::string text() const;
   static Message of(Role role, std::string text);
+  bool operator==(const Message&) const = default;
 };
 
 struct Conversation {
@@ -64,12 +71,15 @@ struct Conversation {
   Effort effort = Effort::kNone;
   bool drop_old_reasoning = true;
   std::optional<std::string> response_format;  // request-level JSON Schema text
+  bool operator==(const Conversation&) const = default;
 };
 
 // One step of a reply as it is written.
 struct ReasoningDelta { std::string text; };
 struct ContentDelta { std::string text; };
-// `id` and `name` come with the first delta of a call; `arguments` is the next fragment.
+// `id` and `name` come with the first delta of a call; `arguments` is the next fragment. Joined, the
+// fragments of a finished call are a JSON object; those of a call that was cut off or malformed
+// never are valid JSON (ReplyParser::unfinished_calls() lists them), so it cannot be run by mistake.
 struct ToolCallDelta { int index = 0; std::string id, name, arguments; };
 using ReplyDelta = std::variant<ReasoningDelta, ContentDelta, ToolCallDelta>;
 

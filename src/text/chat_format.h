@@ -18,6 +18,13 @@ class ReplyParser {
   virtual ~ReplyParser() = default;
   virtual void push(Token token, std::vector<ReplyDelta>& out) = 0;
   virtual void finish(std::vector<ReplyDelta>& out) = 0;  // closes whatever is open; never fails
+
+  // After finish(): the indices of calls that were begun but cut off or malformed. They must not be
+  // run; see ToolCallDelta.
+  virtual const std::vector<int>& unfinished_calls() const = 0;
+  // After finish(): some markup was cut off or malformed and was left out of the deltas. Always true
+  // when unfinished_calls() is not empty; also when a call was cut before its name was complete.
+  virtual bool lost_markup() const = 0;
 };
 
 // A prompt as ids, plus what the cache and the user interface want to know about it.
