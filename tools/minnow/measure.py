@@ -41,7 +41,7 @@ def last_reply(encoder, d):
 
 
 def quick(net, encoder, lengths, tokens, count, seed="held-out"):
-    """Exact-reply accuracy per task, plus the draft head's hit rate on all replies."""
+    """(right, asked) per task, and (hits, drafts) of the draft head on all replies."""
     right = {task: [0, 0] for task in TASKS}
     hits, drafts = 0, 0
     rows = {t: [] for t in lengths}
@@ -69,6 +69,10 @@ def quick(net, encoder, lengths, tokens, count, seed="held-out"):
                 right[task][1] += 1
                 hits += int((guess[i, start - 1 : len(row) - 2] == truth[1:]).sum())
                 drafts += len(truth) - 1
-    result = {task: round(n / max(1, of), 4) for task, (n, of) in right.items()}
-    result["draft_hits"] = round(hits / max(1, drafts), 4)
-    return result
+    counts = [right[task] for task in TASKS] + [[hits, drafts]]
+    return torch.tensor(counts, dtype=torch.float32)
+
+
+def named(counts):
+    """Rows of (right, asked) -> share by task; the last row is the draft head's hit rate."""
+    return {t: round(float(n / max(of, 1)), 4) for t, (n, of) in zip(TASKS + ["draft_hits"], counts)}

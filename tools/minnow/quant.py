@@ -81,12 +81,12 @@ def pack_fp4(w):
 
 
 def unpack_fp8(codes, scale_bytes):
-    scale = torch.ldexp(torch.ones(()), scale_bytes.view(torch.uint8).int() - 127)
+    scale = torch.ldexp(torch.ones(scale_bytes.shape), scale_bytes.view(torch.uint8).int() - 127)
     return codes.float() * scale.repeat_interleave(128, 0).repeat_interleave(128, 1)
 
 
 def unpack_fp4(packed, scale_bytes):
     byte = packed.view(torch.uint8).long()
     code = torch.stack([byte & 15, byte >> 4], -1).flatten(-2)
-    scale = torch.ldexp(torch.ones(()), scale_bytes.view(torch.uint8).int() - 127)
+    scale = torch.ldexp(torch.ones(scale_bytes.shape), scale_bytes.view(torch.uint8).int() - 127)
     return fp4_value(code) * scale.repeat_interleave(32, -1)

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 
 import config
@@ -90,11 +91,11 @@ def orthogonal(g, steps=5):
     return (x.mT if tall else x).float()
 
 
-def produce(queue, args, lines, start):
+def produce(queue, args, rank, lines, start):
     """Data process: batches as numpy arrays with the index to resume from."""
     torch.set_num_threads(1)
-    stream = data.Stream(data.Encoder(args.tokenizer / "tokenizer.json"), args.seed, args.tokens,
-                         args.lengths, lines, start=start)
+    stream = data.Stream(data.Encoder(args.tokenizer / "tokenizer.json"), f"{args.seed}/{rank}",
+                         args.tokens, args.lengths, lines, start=start)
     while True:
         ids, weights = stream.next()
         queue.put((ids.numpy(), weights.numpy(), stream.index))
@@ -135,110 +136,208 @@ def schedule(progress):
     return 1.0 if progress < 0.55 else max(0.03, (1.0 - progress) / 0.45)
 
 
-def main():
+class Peers:
+    """Two processes of one thread each, in step: on a shared machine that beats two threads, which
+    would wait for each other at every operation."""
+
+    def __init__(self, rank, world, path):
+        self.rank, self.world = rank, world
+        if world > 1:
+            dist.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=world)
+
+    def mean(self, tensors):
+        if self.world == 1:
+            return
+        flat = torch.cat([t.flatten() for t in tensors])
+        dist.all_reduce(flat)
+        flat /= self.world
+        for t, part in zip(tensors, flat.split([t.numel() for t in tensors])):
+            t.copy_(part.view(t.shape))
+
+    def share(self, values):
+        """Rank 0's values, everywhere."""
+        flat = torch.tensor(values, dtype=torch.float64)
+        if self.world > 1:
+            dist.broadcast(flat, 0)
+        return flat.tolist()
+
+    def wait(self):
+        if self.world > 1:
+            dist.barrier()
+
+
+def warm_up(net, shape, args):
+    """Compiles every shape that training will meet."""
+    for length in args.lengths:
+        ids = torch.randint(3, shape["vocab_size"], (args.tokens // length, length))
+        for _ in range(2):
+            view = make_view(shape, length, random.Random(0), True)
+            main_loss, kl, draft, _ = losses(net, view, ids, torch.ones(ids.shape), True)
+            (main_loss + kl + draft).backward()
+            net.zero_grad(set_to_none=True)
+
+
+def options():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--size", choices=config.SIZES, default="cpu")
     parser.add_argument("--minutes", type=float, default=75)
     parser.add_argument("--seed", default="minnow-1")
-    parser.add_argument("--tokens", type=int, default=4096)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--tokens", type=int, default=2048, help="per process and step")
     parser.add_argument("--lengths", type=int, nargs="*", default=[128, 256, 512])
     parser.add_argument("--text", type=Path, nargs="*", default=[])
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--progress", type=float, default=0.0, help="where the schedule starts")
     parser.add_argument("--quantise-from", type=float, default=0.6)
-    parser.add_argument("--measure-minutes", type=float, default=8)
+    parser.add_argument("--measure-minutes", type=float, default=10)
     parser.add_argument("--no-compile", action="store_true")
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(1)
-    torch.set_num_threads(2)
-    shape = config.SIZES[args.size]
-    net = models.Minnow(shape)
-    start, seen, step = 0, 0, 0
-    if args.resume:
-        saved = torch.load(args.resume)
-        net.load_state_dict(saved["model"])
-        start, seen, step = saved["index"], saved["tokens"], saved["step"]
-    matrices = [(n, p) for n, p in net.named_parameters()
-                if p.dim() >= 2 and n.endswith(("weight", "w1", "w2", "w3")) and ".gate." not in n]
-    names = {n for n, _ in matrices}
-    muon = Muon(matrices)
-    rest = [p for n, p in net.named_parameters() if n not in names]
-    adam = torch.optim.AdamW(rest, lr=1.0, betas=(0.9, 0.95), weight_decay=0.0)
-    if args.resume and "muon" in saved:
-        muon.buffers = saved["muon"]
-        adam.load_state_dict(saved["adam"])
-    if not args.no_compile:
-        for block in list(net.layers) + [net.mtp.block]:
-            block.compile_parts()
+    return parser.parse_args()
+
+
+class Trainer:
+    def __init__(self, args, peers):
+        self.args, self.peers, self.shape = args, peers, config.SIZES[args.size]
+        torch.manual_seed(1)
+        torch.set_num_threads(1)
+        self.net = models.Minnow(self.shape)
+        self.index, self.seen, self.step = 0, 0, 0
+        named = list(self.net.named_parameters())
+        matrices = [(n, p) for n, p in named
+                    if p.dim() >= 2 and n.endswith(("weight", "w1", "w2", "w3")) and ".gate." not in n]
+        names = {n for n, _ in matrices}
+        self.muon = Muon(matrices)
+        self.rest = [p for n, p in named if n not in names]
+        self.adam = torch.optim.AdamW(self.rest, lr=1.0, betas=(0.9, 0.95), weight_decay=0.0)
+        if args.resume:
+            self.load(args.resume)
+        self.first_step = self.step
+        self.blocks = list(self.net.layers) + [self.net.mtp.block]
+        if not args.no_compile:
+            for block in self.blocks:
+                block.compile_parts()
+        self.encoder = data.Encoder(args.tokenizer / "tokenizer.json")
+        self.log = (args.out / "log.jsonl").open("a")
+        self.began = time.time()
+        self.recent = []
+
+    def load(self, path):
+        saved = torch.load(path)
+        self.net.load_state_dict(saved["model"])
+        self.index, self.seen, self.step = saved["index"], saved["tokens"], saved["step"]
+        self.muon.buffers = saved["muon"]
+        self.adam.load_state_dict(saved["adam"])
+
+    def save(self):
+        if self.peers.rank:
+            return
+        state = {"model": self.net.state_dict(), "muon": self.muon.buffers,
+                 "adam": self.adam.state_dict(), "index": self.index, "tokens": self.seen,
+                 "step": self.step}
+        torch.save(state, self.args.out / "checkpoint.new")
+        (self.args.out / "checkpoint.new").rename(self.args.out / "checkpoint.pt")
+
+    def note(self, **fields):
+        if self.peers.rank:
+            return
+        fields = {"step": self.step, "tokens": self.seen,
+                  "minutes": (time.time() - self.began) / 60, **fields}
+        self.log.write(json.dumps(fields) + "\n")
+        self.log.flush()
+
+    def measure(self, count):
+        with stored_weights(self.net):
+            right = measure.quick(self.net, self.encoder, self.args.lengths, self.args.tokens, count,
+                                  f"held-out-{self.peers.rank}")
+        self.peers.mean([right])
+        self.note(accuracy=measure.named(right))
+
+    def train_step(self, ids, weights, quantised, rate):
+        rng = random.Random(f"view/{self.args.seed}/{self.step}/{self.peers.rank}")
+        view = make_view(self.shape, ids.shape[1], rng, self.step > 300)
+        with stored_weights(self.net) if quantised else contextlib.nullcontext():
+            with_draft = self.step % 4 == 0
+            main, kl, draft, loads = losses(self.net, view, ids, weights, with_draft)
+            total = main + 0.2 * kl + (0.3 * draft if with_draft else 0.0)
+            total.backward()
+        grads = [p.grad for p in self.net.parameters() if p.grad is not None]
+        self.peers.mean(grads + loads)
+        if all(bool(g.isfinite().all()) for g in grads):
+            torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
+            for group in self.adam.param_groups:
+                group["lr"] = 0.003 * rate
+            self.adam.step()
+            self.muon.step(0.02 * rate, 0.02)
+            for block, load in zip(self.blocks, loads):
+                block.ffn.gate.balance(load, 0.003 * rate)
+        self.net.zero_grad(set_to_none=True)
+        self.step += 1
+        self.seen += ids.numel() * self.peers.world
+        self.recent.append((main.item(), float(kl), draft.item() if with_draft else None))
+
+    def run(self, queue):
+        args = self.args
+        last_measure, last_save, mark = time.time(), time.time(), (time.time(), self.seen)
+        while True:
+            elapsed = (time.time() - self.began) / (60 * args.minutes)
+            progress, measuring, saving = self.peers.share([
+                args.progress + (1 - args.progress) * elapsed,
+                time.time() - last_measure > 60 * args.measure_minutes,
+                time.time() - last_save > 180])
+            if progress >= 1:
+                break
+            ids, weights, self.index = queue.get()
+            quantised = progress >= args.quantise_from
+            rate = schedule(progress) * min(1.0, (self.step - self.first_step + 1) / 60)
+            self.train_step(torch.from_numpy(ids), torch.from_numpy(weights), quantised, rate)
+            if self.step % 25 == 0:
+                drafts = [d for _, _, d in self.recent if d is not None]
+                self.note(loss=sum(m for m, _, _ in self.recent) / len(self.recent),
+                          kl=sum(k for _, k, _ in self.recent) / len(self.recent),
+                          draft=sum(drafts) / max(1, len(drafts)), rate=rate, quantised=quantised,
+                          speed=(self.seen - mark[1]) / (time.time() - mark[0]))
+                self.recent, mark = [], (time.time(), self.seen)
+            if saving:
+                self.save()
+                last_save = time.time()
+            if measuring:
+                self.measure(16)
+                last_measure, mark = time.time(), (time.time(), self.seen)
+        self.save()
+        self.measure(50)
+
+
+def work(rank, args):
+    meeting = args.out / "meeting"
+    peers = Peers(rank, args.processes, meeting)
+    trainer = Trainer(args, peers)
     lines = [s.strip() + "." for p in args.text for s in p.read_text().replace("\n", " ").split(".")
              if 8 < len(s.strip()) < 90]
     queue = multiprocessing.get_context("fork").Queue(6)
     producer = multiprocessing.get_context("fork").Process(
-        target=produce, args=(queue, args, lines, start), daemon=True)
+        target=produce, args=(queue, args, rank, lines, trainer.index), daemon=True)
     producer.start()
-    log = (args.out / "log.jsonl").open("a")
-    began, last_measure, last_save = time.time(), time.time(), time.time()
-    window_loss, window_start, first, first_step = [], time.time(), seen, step
-    encoder = data.Encoder(args.tokenizer / "tokenizer.json")
+    if not args.no_compile:  # one after the other: the second finds the first one's code cached
+        for turn in range(args.processes):
+            if turn == rank:
+                warm_up(trainer.net, trainer.shape, args)
+            peers.wait()
+    trainer.began = time.time()
+    trainer.run(queue)
+    peers.wait()
+    producer.kill()
 
-    def note(**fields):
-        fields = {"step": step, "tokens": seen, "minutes": (time.time() - began) / 60, **fields}
-        log.write(json.dumps(fields) + "\n")
-        log.flush()
 
-    def save(index):
-        torch.save({"model": net.state_dict(), "muon": muon.buffers, "adam": adam.state_dict(),
-                    "index": index, "tokens": seen, "step": step}, args.out / "checkpoint.new")
-        (args.out / "checkpoint.new").rename(args.out / "checkpoint.pt")
-
-    while True:
-        progress = args.progress + (1 - args.progress) * (time.time() - began) / (60 * args.minutes)
-        if progress >= 1:
-            break
-        ids, weights, index = queue.get()
-        ids, weights = torch.from_numpy(ids), torch.from_numpy(weights)
-        rng = random.Random(f"view/{args.seed}/{step}")
-        view = make_view(shape, ids.shape[1], rng, step > 300)
-        quantised = progress >= args.quantise_from
-        with stored_weights(net) if quantised else contextlib.nullcontext():
-            main_loss, kl, draft, loads = losses(net, view, ids, weights, step % 4 == 0)
-            total = main_loss + 0.2 * kl + (0.3 * draft if draft is not None else 0.0)
-            total.backward()
-        lr = schedule(progress) * min(1.0, (step - first_step + 1) / 60)
-        if math.isfinite(total.item()):
-            torch.nn.utils.clip_grad_norm_(rest, 1.0)
-            for group in adam.param_groups:
-                group["lr"] = 0.003 * lr
-            adam.step()
-            muon.step(0.02 * lr, 0.02)
-            for block, load in zip(list(net.layers) + [net.mtp.block], loads):
-                block.ffn.gate.balance(load, 0.003 * lr)
-        net.zero_grad(set_to_none=True)
-        step += 1
-        seen += ids.numel()
-        window_loss.append((main_loss.item(), float(kl), draft.item() if draft is not None else None))
-        if step % 25 == 0:
-            drafts = [d for _, _, d in window_loss if d is not None]
-            note(loss=sum(m for m, _, _ in window_loss) / len(window_loss),
-                 kl=sum(k for _, k, _ in window_loss) / len(window_loss),
-                 draft=sum(drafts) / max(1, len(drafts)), lr=lr, quantised=quantised,
-                 speed=(seen - first) / (time.time() - window_start))
-            window_loss, window_start, first = [], time.time(), seen
-        if time.time() - last_measure > 60 * args.measure_minutes:
-            with stored_weights(net):
-                note(accuracy=measure.quick(net, encoder, args.lengths, args.tokens, count=32))
-            last_measure = window_start = time.time()
-            first = seen
-        if time.time() - last_save > 240:
-            save(index)
-            last_save = time.time()
-    save(index)
-    with stored_weights(net):
-        note(accuracy=measure.quick(net, encoder, args.lengths, args.tokens, count=100))
-    producer.terminate()
+def main():
+    args = options()
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "meeting").unlink(missing_ok=True)
+    others = [multiprocessing.get_context("spawn").Process(target=work, args=(rank, args))
+              for rank in range(1, args.processes)]
+    for process in others:
+        process.start()
+    work(0, args)
 
 
 if __name__ == "__main__":
