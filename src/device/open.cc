@@ -1,16 +1,34 @@
 #include <string>
+#include <thread>
 
+#include "device/cpu/device.h"
+#include "device/cpu/isa.h"
 #include "device/device.h"
 #include "device/ref/device.h"
 
 namespace plumb {
+namespace {
+
+constexpr int kMostThreads = 1024;
+
+}  // namespace
 
 Result<std::unique_ptr<Device>> open_device(const DeviceOptions& options) {
-  if (options.name == "ref" || options.name == "auto") {
-    return std::unique_ptr<Device>(std::make_unique<RefDevice>());
+  if (options.name == "ref") return std::unique_ptr<Device>(std::make_unique<RefDevice>());
+  if (options.name != "auto" && options.name != "cpu") {
+    return Error{Code::kInvalid, "There is no device '" + options.name +
+                                     "'; the devices are 'auto', 'cpu' and 'ref'."};
   }
-  return Error{Code::kInvalid, "There is no device '" + options.name +
-                                   "'; the devices are 'auto', 'cpu' and 'ref'."};
+  if (options.threads < 0 || options.threads > kMostThreads) {
+    return Error{Code::kInvalid, "The number of threads is " + std::to_string(options.threads) +
+                                     "; it must lie in 1.." + std::to_string(kMostThreads) +
+                                     ", or be 0 for one per usable core."};
+  }
+  PLUMB_TRY(tier, cpu::find_tier(options.isa));
+  int threads = options.threads;
+  if (threads == 0) threads = static_cast<int>(std::thread::hardware_concurrency());
+  if (threads == 0) threads = 1;  // the system does not say
+  return std::unique_ptr<Device>(std::make_unique<CpuDevice>(*tier, threads));
 }
 
 }  // namespace plumb

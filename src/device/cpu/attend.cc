@@ -1,0 +1,184 @@
+#include <algorithm>
+#include <numeric>
+
+#include "device/cpu/kernels.h"
+#include "device/cpu/scratch.h"
+#include "device/ref/index.h"
+#include "device/ref/rows.h"
+
+namespace plumb {
+namespace {
+
+using cpu::grow;
+
+constexpr int kBlock = 64;             // rows that are taken together
+constexpr int kKeysPerPiece = 512;     // of one token's scoring
+constexpr std::int64_t kScoresAtOnce = std::int64_t{1} << 24;
+
+// The row as fp32: in place when stored so, else decoded into scratch[width].
+const float* read_row(const cpu::KernelTable& table, const PagedRows& pages, std::int64_t row,
+                      int width, float* scratch) {
+  const std::byte* data = ref::paged_row(pages, row, width);
+  if (pages.element == Element::kF32) return reinterpret_cast<const float*>(data);
+  table.decode_bf16(reinterpret_cast<const std::uint16_t*>(data), width, scratch);
+  return scratch;
+}
+
+std::int64_t compressed_count(const AttendArgs& a, int t) {
+  if (a.compressed == nullptr) return 0;
+  return a.selected.data == nullptr ? a.visible[t] : a.count[t];
+}
+
+}  // namespace
+
+void CpuKernels::attend_heads(const AttendArgs& a, int t, int first_head, int last_head,
+                              Scratch& scratch) {
+  const int heads = last_head - first_head;
+  const std::int32_t sequence = a.sequence[t];
+  const cpu::AttendShape shape{a.dim, a.scale, a.round_probabilities};
+  float* acc = grow(scratch.numbers, heads * a.dim);
+  float* decoded = grow(scratch.more, kBlock * a.dim);
+  std::fill_n(acc, heads * a.dim, 0.0f);
+  const float** rows = grow(scratch.rows, kBlock);
+  std::vector<cpu::AttendState>& states = scratch.states;
+  states.resize(static_cast<std::size_t>(heads));
+  for (int h = 0; h < heads; ++h) {
+    states[static_cast<std::size_t>(h)] = {acc + h * a.dim, -__builtin_inff(), 0};
+  }
+  const auto take = [&](int count) {
+    for (int h = 0; h < heads; ++h) {
+      const float* q = a.q.row(t) + (first_head + h) * a.dim;
+      table_.attend_block(shape, q, rows, count, states[static_cast<std::size_t>(h)]);
+    }
+  };
+  const Pos last = a.position[t];
+  for (Pos p = std::max<Pos>(0, last - a.window + 1); p <= last;) {
+    const Pos end = std::min(last + 1, (p / kBlock + 1) * kBlock);
+    int count = 0;
+    for (; p < end; ++p) rows[count++] = ref::history_row(a.window_rows[sequence], p, a.dim);
+    take(count);
+  }
+  const std::int64_t total = compressed_count(a, t);
+  for (std::int64_t i = 0; i < total;) {
+    const std::int64_t end = std::min(total, i + kBlock);
+    int count = 0;
+    for (; i < end; ++i, ++count) {
+      const std::int64_t id = a.selected.data == nullptr ? i : a.selected.row(t)[i];
+      rows[count] = read_row(table_, a.compressed[sequence], id, a.dim, decoded + count * a.dim);
+    }
+    take(count);
+  }
+  for (int h = 0; h < heads; ++h) {
+    table_.attend_finish(states[static_cast<std::size_t>(h)], a.sink[first_head + h], a.dim,
+                         a.round_bf16, a.out.row(t) + (first_head + h) * a.dim);
+  }
+}
+
+void CpuKernels::attend(const AttendArgs& a) {
+  const int tokens = a.q.rows;
+  std::int64_t rows = 0;
+  for (int t = 0; t < tokens; ++t) {
+    rows += std::min<std::int64_t>(a.position[t] + 1, a.window) + compressed_count(a, t);
+  }
+  // Heads of a token stay together while there are tokens enough to share out.
+  const int wanted = std::max(1, 4 * pool_.size() / std::max(1, tokens));
+  const int groups = std::min(a.heads, wanted), per_group = (a.heads + groups - 1) / groups;
+  const auto run = [&](std::int64_t begin, std::int64_t end, int thread) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const int first = static_cast<int>(i % groups) * per_group;
+      const int last = std::min(a.heads, first + per_group);
+      if (first >= last) continue;
+      attend_heads(a, static_cast<int>(i / groups), first, last,
+                   scratch_[static_cast<std::size_t>(thread)]);
+    }
+  };
+  parallel(std::int64_t{tokens} * groups, 1, rows * a.heads * a.dim * 2, run);
+}
+
+void CpuKernels::score_keys(const IndexTopKArgs& a, const IndexWork& work, Scratch& scratch) {
+  float* decoded = grow(scratch.numbers, kBlock * a.dim);
+  const float** rows = grow(scratch.rows, kBlock);
+  const PagedRows& keys = a.keys[a.sequence[work.t]];
+  for (std::int64_t i = work.first; i < work.last;) {
+    const auto count = static_cast<int>(std::min<std::int64_t>(kBlock, work.last - i));
+    for (int r = 0; r < count; ++r) {
+      rows[r] = read_row(table_, keys, i + r, a.dim, decoded + r * a.dim);
+    }
+    table_.index_scores(a.q.row(work.t), index_weights_.data() + work.t * a.heads, a.heads, a.dim,
+                        rows, count, work.score + i);
+    i += count;
+  }
+}
+
+void CpuKernels::index_top_k(const IndexTopKArgs& a) {
+  const int tokens = a.q.rows;
+  float* w = grow(index_weights_, tokens * a.heads);
+  for (int t = 0; t < tokens; ++t) {
+    for (int n = 0; n < a.heads; ++n) {
+      w[t * a.heads + n] = round_if(a.round_bf16, a.w.row(t)[n] * a.w_scale);
+    }
+  }
+  for (int first = 0; first < tokens;) {
+    // As many tokens as the scores of one round have room for.
+    int last = first;
+    std::int64_t keys = 0;
+    for (; last < tokens && (last == first || keys + a.visible[last] <= kScoresAtOnce); ++last) {
+      keys += a.visible[last] > a.top_k ? a.visible[last] : 0;
+    }
+    float* score = grow(scores_, keys);
+    std::int32_t* order = grow(order_, keys);
+    index_work_.clear();
+    float* next = score;
+    for (int t = first; t < last; ++t) {
+      const std::int64_t visible = a.visible[t];
+      a.count[t] = static_cast<std::int32_t>(std::min<std::int64_t>(visible, a.top_k));
+      if (visible <= a.top_k) {
+        std::iota(a.selected.row(t), a.selected.row(t) + visible, 0);
+        continue;
+      }
+      for (std::int64_t i = 0; i < visible; i += kKeysPerPiece) {
+        index_work_.push_back({t, i, std::min(visible, i + kKeysPerPiece), next});
+      }
+      next += visible;
+    }
+    const auto pieces = static_cast<std::int64_t>(index_work_.size());
+    parallel(pieces, 1, keys * a.heads * a.dim, [&](std::int64_t begin, std::int64_t end, int thread) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        score_keys(a, index_work_[static_cast<std::size_t>(i)],
+                   scratch_[static_cast<std::size_t>(thread)]);
+      }
+    });
+    // The piece with a token's first keys chooses for it.
+    parallel(pieces, 1, keys * 20, [&](std::int64_t begin, std::int64_t end, int) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const IndexWork& work = index_work_[static_cast<std::size_t>(i)];
+        if (work.first != 0) continue;
+        ref::select_top_k(work.score, a.visible[work.t], a.top_k, order + (work.score - score),
+                          a.selected.row(work.t));
+      }
+    });
+    first = last;
+  }
+}
+
+void CpuKernels::compress(const CompressArgs& a) {
+  const int rows = a.overlap ? 2 * a.ratio : a.ratio, width = (a.overlap ? 2 : 1) * a.dim;
+  const auto pool = [&](std::int64_t begin, std::int64_t end, int thread) {
+    cpu::PooledRow* pooled = grow(scratch_[static_cast<std::size_t>(thread)].pooled, rows);
+    for (std::int64_t e = begin; e < end; ++e) {
+      const CompressArgs::Entry& entry = a.entries[static_cast<std::size_t>(e)];
+      int count = 0;
+      for (int i = a.overlap && entry.index == 0 ? a.ratio : 0; i < rows; ++i) {
+        const Pos position = (a.overlap ? entry.index - 1 : entry.index) * a.ratio + i;
+        const int column = a.overlap && i >= a.ratio ? a.dim : 0;
+        const float* row = ref::history_row(a.history[entry.sequence], position, 2 * width) + column;
+        pooled[count++] = {row, row + width, a.ape + (i % a.ratio) * width + column};
+      }
+      table_.pool(pooled, count, a.dim, a.round_bf16, a.out.row(static_cast<int>(e)));
+    }
+  };
+  const auto entries = static_cast<std::int64_t>(a.entries.size());
+  parallel(entries, 1, entries * rows * a.dim * 20, pool);
+}
+
+}  // namespace plumb

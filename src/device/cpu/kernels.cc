@@ -1,0 +1,171 @@
+#include "device/cpu/kernels.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "device/cpu/scratch.h"
+#include "device/ref/quant.h"
+#include "device/ref/route.h"
+#include "tensor/format.h"
+#include "tensor/math.h"
+
+namespace plumb {
+namespace {
+
+using cpu::grow;
+
+constexpr int kTokensPerPiece = 48;
+
+}  // namespace
+
+CpuKernels::CpuKernels(const cpu::KernelTable& table, ThreadPool& pool, std::int64_t worth_waking)
+    : table_(table),
+      pool_(pool),
+      worth_waking_(worth_waking),
+      scratch_(static_cast<std::size_t>(pool.size())) {}
+
+void CpuKernels::embed(const EmbedArgs& a) {
+  const int d = a.table.cols;
+  for (int t = 0; t < a.out.rows; ++t) {
+    float* out = a.out.row(t);
+    if (a.table.layout == Layout::kTiled) {
+      cpu::decode_tiled_row(a.table, a.tokens[t], out);
+    } else {
+      dequantise(a.table, a.tokens[t], {out, static_cast<std::size_t>(d)});
+    }
+    for (int copy = 1; copy < a.copies; ++copy) std::copy_n(out, d, out + copy * d);
+  }
+}
+
+void CpuKernels::rms_norm(const RmsNormArgs& a) {
+  const int d = a.x.cols;
+  const auto norm = [&](std::int64_t begin, std::int64_t end, int) {
+    for (auto n = static_cast<int>(begin); n < end; ++n) {
+      const float* x = a.x.row(n);
+      const float sum = a.bf16_chain ? table_.bf16_square_sum(x, d) : table_.sum_of_squares(x, d);
+      const float mean = sum / static_cast<float>(d);
+      if (a.bf16_chain) {
+        const float r = round_to_bf16(math::rsqrt(round_to_bf16(round_to_bf16(mean) + a.eps)));
+        table_.scale_row(x, nullptr, r, d, true, a.out.row(n));
+      } else {
+        table_.scale_row(x, a.gain, math::rsqrt(mean + a.eps), d, a.round_bf16, a.out.row(n));
+      }
+    }
+  };
+  parallel(a.x.rows, 16, std::int64_t{a.x.rows} * d, norm);
+}
+
+void CpuKernels::fake_quant(const FakeQuantArgs& a) {
+  const auto quantise = [&](std::int64_t begin, std::int64_t end, int) {
+    for (auto n = static_cast<int>(begin); n < end; ++n) {
+      const float* x = a.x.row(n);
+      float* out = a.out.row(n);
+      if (out != x) {
+        std::copy_n(x, a.first_col, out);
+        std::copy(x + a.first_col + a.cols, x + a.x.cols, out + a.first_col + a.cols);
+      }
+      if (a.kind == FakeQuantArgs::Kind::kE4M3) {
+        table_.fake_quant_e4m3(x + a.first_col, a.cols, a.block, out + a.first_col);
+      } else {
+        ref::fake_quant_row(x + a.first_col, out + a.first_col, a.cols, a.block, a.kind);
+      }
+    }
+  };
+  parallel(a.x.rows, 8, std::int64_t{a.x.rows} * a.cols * 16, quantise);
+}
+
+void CpuKernels::hadamard(const HadamardArgs& a) {
+  const auto factor = static_cast<float>(1.0 / std::sqrt(static_cast<double>(a.width)));
+  const auto transform = [&](std::int64_t begin, std::int64_t end, int) {
+    for (auto n = static_cast<int>(begin); n < end; ++n) {
+      for (float* x = a.x.row(n); x < a.x.row(n) + a.x.cols; x += a.width) {
+        table_.hadamard(x, a.width, factor, a.round_bf16);
+      }
+    }
+  };
+  parallel(a.x.rows, 4, std::int64_t{a.x.rows} * a.x.cols * 8, transform);
+}
+
+int CpuKernels::tiles_per_piece(int tiles) const {
+  int piece = cpu::kPanelTiles;
+  while (piece > 1 && tiles < piece * pool_.size()) piece /= 2;
+  return piece;
+}
+
+// Row-major weights: each tile is decoded once, then multiplied as fp32, which is the same chain.
+void CpuKernels::multiply_row_major(const Product& p, int first_tile, int last_tile, int thread) {
+  const WeightView& w = *p.w;
+  Scratch& scratch = scratch_[static_cast<std::size_t>(thread)];
+  float* row = grow(scratch.numbers, w.cols);
+  float* tile = grow(scratch.more, w.cols * cpu::kTileRows);
+  float** out = grow(scratch.out, p.tokens);
+  for (int i = first_tile; i < last_tile; ++i) {
+    const int first_row = i * cpu::kTileRows;
+    cpu::decode_row_major_tile(w, i, row, tile);
+    for (int t = 0; t < p.tokens; ++t) out[t] = p.out[t] + first_row;
+    const cpu::TileShape shape{std::min(cpu::kTileRows, w.rows - first_row), w.cols, w.cols, 0, 32};
+    table_.multiply({reinterpret_cast<const std::byte*>(tile), Element::kF32, shape, p.x, out,
+                     p.tokens, p.k_block, p.round_bf16, 0, 1});
+  }
+}
+
+void CpuKernels::multiply(const Product& p, int first_tile, int last_tile, int thread) {
+  if (p.w->layout == Layout::kRowMajor) {
+    return multiply_row_major(p, first_tile, last_tile, thread);
+  }
+  table_.multiply({p.w->data, p.w->format.element, cpu::tile_shape(*p.w), p.x, p.out, p.tokens,
+                   p.k_block, p.round_bf16, first_tile, last_tile});
+}
+
+void CpuKernels::matmul(const MatMulArgs& a) {
+  const int tokens = a.x.rows;
+  if (tokens == 0) return;
+  const float** x = grow(x_rows_, tokens);
+  float** out = grow(out_rows_, tokens);
+  for (int t = 0; t < tokens; ++t) {
+    x[t] = a.x.row(t);
+    out[t] = a.out.row(t);
+  }
+  const int tiles = (a.w.rows + cpu::kTileRows - 1) / cpu::kTileRows;
+  const int piece = tiles_per_piece(tiles);
+  // Decoding a row-major tile is dear: all its tokens stay together.
+  const int chunk = a.w.layout == Layout::kTiled ? kTokensPerPiece : tokens;
+  const std::int64_t pieces = (tiles + piece - 1) / piece, chunks = (tokens + chunk - 1) / chunk;
+  const auto run = [&](std::int64_t begin, std::int64_t end, int thread) {
+    for (std::int64_t i = begin; i < end;) {
+      const auto c = static_cast<int>(i / pieces), first = static_cast<int>(i % pieces);
+      const auto count = static_cast<int>(std::min<std::int64_t>(end - i, pieces - first));
+      const int token = c * chunk;
+      multiply({&a.w, x + token, out + token, std::min(chunk, tokens - token), a.k_block, a.round_bf16},
+               first * piece, std::min(tiles, (first + count) * piece), thread);
+      i += count;
+    }
+  };
+  parallel(pieces * chunks, 1, std::int64_t{tokens} * a.w.rows * a.w.cols, run);
+}
+
+void CpuKernels::rope(const RopeArgs& a) {
+  const int pairs = a.rope_dim / 2;
+  const auto rotate = [&](std::int64_t begin, std::int64_t end, int thread) {
+    float* turns = grow(scratch_[static_cast<std::size_t>(thread)].numbers, a.rope_dim);
+    for (auto n = static_cast<int>(begin); n < end; ++n) {
+      table_.turns(static_cast<float>(a.position[n]), a.freq, pairs, turns, turns + pairs);
+      table_.rotate(a.x.row(n), a.x.cols, a.head_dim, a.head_dim - a.rope_dim, pairs, turns,
+                    turns + pairs, a.inverse, a.round_bf16);
+    }
+  };
+  const std::int64_t turned = std::int64_t{a.x.cols} / a.head_dim * a.rope_dim;
+  parallel(a.x.rows, 1, a.x.rows * (turned * 8 + a.rope_dim * 100), rotate);
+}
+
+void CpuKernels::route(const RouteArgs& a) {
+  const int tokens = a.x.rows, experts = a.gate.rows;
+  float* z = grow(logits_, tokens * experts);
+  matmul({a.x, a.gate, 0, false, Mat<float>::dense(z, tokens, experts)});
+  const auto choose = [&](std::int64_t begin, std::int64_t end, int) {
+    for (auto t = static_cast<int>(begin); t < end; ++t) ref::choose_experts(a, t, z + t * experts);
+  };
+  parallel(tokens, 4, std::int64_t{tokens} * experts * (64 + 16 * a.k), choose);
+}
+
+}  // namespace plumb

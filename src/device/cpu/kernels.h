@@ -1,0 +1,119 @@
+// The operations on the host's cores: work is cut into pieces whose results do not depend on who
+// computes them, and the pieces go through the loops of one tier.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/float_env.h"
+#include "base/thread_pool.h"
+#include "device/cpu/table.h"
+#include "device/ref/kernels.h"
+
+namespace plumb {
+
+// Owned by the device; one thread calls it. The pool outlives it.
+class CpuKernels final : public RefKernels {
+ public:
+  // Operations of fewer than `worth_waking` fused steps stay on the calling thread.
+  CpuKernels(const cpu::KernelTable& table, ThreadPool& pool, std::int64_t worth_waking);
+
+  void embed(const EmbedArgs&) override;
+  void rms_norm(const RmsNormArgs&) override;
+  void fake_quant(const FakeQuantArgs&) override;
+  void hadamard(const HadamardArgs&) override;
+  void matmul(const MatMulArgs&) override;
+  void rope(const RopeArgs&) override;
+  void hyper_pre(const HyperPreArgs&) override;
+  void hyper_post(const HyperPostArgs&) override;
+  void hyper_head(const HyperHeadArgs&) override;
+  void compress(const CompressArgs&) override;
+  void index_top_k(const IndexTopKArgs&) override;
+  void attend(const AttendArgs&) override;
+  void route(const RouteArgs&) override;
+  void moe(const MoeArgs&) override;
+
+ private:
+  // Memory of one thread of the pool, grown when a larger problem comes.
+  struct Scratch {
+    std::vector<float> numbers, more;
+    std::vector<float*> out;
+    std::vector<const float*> rows;
+    std::vector<cpu::PooledRow> pooled;
+    std::vector<cpu::AttendState> states;
+  };
+  // One product of several tokens, in parts by tiles of output rows.
+  struct Product {
+    const WeightView* w = nullptr;
+    const float* const* x = nullptr;
+    float* const* out = nullptr;
+    int tokens = 0;
+    int k_block = 0;
+    bool round_bf16 = false;
+  };
+  // The pairs (token, expert) of one expert.
+  struct ExpertGroup {
+    const ExpertWeights* weights = nullptr;
+    int first = 0;
+    int count = 0;
+    int k_up = 0, k_down = 0;
+    std::int64_t first_piece = 0;  // of the gate and up products
+    bool shared = false;
+  };
+  // Keys [first, last) of the sequence of token t, to be scored.
+  struct IndexWork {
+    int t = 0;
+    std::int64_t first = 0;
+    std::int64_t last = 0;
+    float* score = nullptr;  // of key 0
+  };
+
+  // body(begin, end, thread) over [0, items); on this thread alone when `cost`, in fused steps, is
+  // less than waking the others is worth.
+  template <class Body>
+  void parallel(std::int64_t items, std::int64_t grain, std::int64_t cost, Body&& body) {
+    if (pool_.size() == 1 || items <= grain || cost < worth_waking_) {
+      const ScopedFloatEnv env;
+      if (items > 0) body(std::int64_t{0}, items, 0);
+      return;
+    }
+    pool_.run(items, grain, body);
+  }
+
+  void multiply(const Product& p, int first_tile, int last_tile, int thread);
+  void multiply_row_major(const Product& p, int first_tile, int last_tile, int thread);
+  int tiles_per_piece(int tiles) const;
+  const float* mixing_logits(Mat<const float> streams, const WeightView& fn);
+
+  void attend_heads(const AttendArgs& a, int t, int first_head, int last_head, Scratch& scratch);
+  void score_keys(const IndexTopKArgs& a, const IndexWork& work, Scratch& scratch);
+
+  void group_pairs(const MoeArgs& a);
+  void expert_inputs(const MoeArgs& a);
+  void expert_up(const MoeArgs& a);
+  void expert_activation(const MoeArgs& a);
+  void expert_down(const MoeArgs& a);
+
+  const cpu::KernelTable& table_;
+  ThreadPool& pool_;
+  std::int64_t worth_waking_;
+  std::vector<Scratch> scratch_;         // one per thread
+  std::vector<const float*> x_rows_;     // of a product
+  std::vector<float*> out_rows_;
+  std::vector<float> logits_;            // of the router and of mHC
+  std::vector<float> index_weights_, scores_;
+  std::vector<std::int32_t> order_;
+  std::vector<IndexWork> index_work_;
+
+  // Of moe: pairs (token, expert) ordered by expert, the shared expert's pairs last.
+  std::vector<ExpertGroup> groups_;
+  std::vector<int> pair_token_;
+  std::vector<float> pair_weight_;
+  std::vector<const float*> pair_x_, pair_a_;
+  std::vector<float*> pair_g_, pair_u_, y_rows_;
+  std::vector<float> quantised_, gate_, up_, y_;
+  std::vector<std::int32_t> cursor_;
+};
+
+}  // namespace plumb

@@ -1,0 +1,85 @@
+// The inner loops of one instruction set: plain functions on plain pointers, one thread, no state.
+// Every tier gives the bits of device/ref; they differ only in speed.
+//
+// Files of a tier are compiled for processors that the rest of the program may not assume, so they
+// include no header whose inline functions another file could end up sharing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "device/cpu/tiles.h"
+#include "tensor/tensor.h"
+
+namespace plumb::cpu {
+
+// out[m][n] = W[n] . x[m] for the rows n of tiles [first_tile, last_tile).
+struct TileProduct {
+  const std::byte* data = nullptr;  // of the whole tiled weight
+  Element element = Element::kF32;
+  TileShape shape;
+  const float* const* x = nullptr;  // [tokens] rows of shape.cols
+  float* const* out = nullptr;      // [tokens] rows of shape.rows
+  int tokens = 0;
+  int k_block = 0;  // as in MatMulArgs; even for E2M1
+  bool round_bf16 = false;
+  int first_tile = 0;
+  int last_tile = 0;
+};
+
+// One head's softmax so far.
+struct AttendState {
+  float* acc = nullptr;  // [dim]
+  float top = 0;
+  float den = 0;
+};
+
+struct AttendShape {
+  int dim = 0;
+  float scale = 0;
+  bool round_probabilities = false;
+};
+
+// One row of a compressor's pool, from the channel where its half begins.
+struct PooledRow {
+  const float* values = nullptr;
+  const float* gates = nullptr;
+  const float* ape = nullptr;
+};
+
+struct KernelTable {
+  const char* name = nullptr;
+  void (*multiply)(const TileProduct&) = nullptr;
+  // Up to 64 rows of one block, in order.
+  void (*attend_block)(const AttendShape&, const float* q, const float* const* rows, int count,
+                       AttendState& state) = nullptr;
+  void (*attend_finish)(const AttendState& state, float sink, int dim, bool round_bf16, float* out) = nullptr;
+  void (*decode_bf16)(const std::uint16_t* from, int n, float* to) = nullptr;
+  // score[i] = sum_n w[n] max(0, q[n] . rows[i]).
+  void (*index_scores)(const float* q, const float* w, int heads, int dim, const float* const* rows,
+                       int count, float* score) = nullptr;
+  void (*pool)(const PooledRow* rows, int count, int dim, bool round_bf16, float* out) = nullptr;
+  float (*sum_of_squares)(const float* x, int n) = nullptr;  // in lanes
+  void (*scale_row)(const float* x, const float* gain, float r, int n, bool round_bf16, float* out) = nullptr;
+  float (*bf16_square_sum)(const float* x, int n) = nullptr;  // in lanes, each square rounded to bfloat16
+  void (*weigh_streams)(const float* x, const float* pre, int hc, int d, bool round_bf16, float* y) = nullptr;
+  void (*mix_streams)(const float* f, const float* x, const float* post, const float* comb, int hc,
+                      int d, bool round_bf16, float* out) = nullptr;
+  // g = silu(min(g, clamp)) * clamp(u) * weight; clamp <= 0: none.
+  void (*swiglu)(float* g, const float* u, int n, float clamp, float weight, bool round_bf16) = nullptr;
+  void (*add)(const float* x, int n, bool round_bf16, float* sum) = nullptr;  // sum += x
+  void (*turns)(float position, const float* freq, int n, float* cos, float* sin) = nullptr;
+  // Columns first .. first + 2 n of every head.
+  void (*rotate)(float* x, int cols, int head_dim, int first, int n, const float* cos,
+                 const float* sin, bool inverse, bool round_bf16) = nullptr;
+  void (*hadamard)(float* x, int width, float factor, bool round_bf16) = nullptr;
+  void (*fake_quant_e4m3)(const float* x, int cols, int block, float* out) = nullptr;
+};
+
+const KernelTable& baseline_table();
+#if defined(__x86_64__)
+const KernelTable& avx2_table();
+const KernelTable& avx512_table();
+#endif
+
+}  // namespace plumb::cpu

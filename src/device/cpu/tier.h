@@ -1,0 +1,33 @@
+// The loops of one tier as a table. Included by the files of a tier only (see lanes.h).
+#pragma once
+
+#include "device/cpu/attention_loops.h"
+#include "device/cpu/multiply.h"
+#include "device/cpu/row_loops.h"
+
+namespace plumb::cpu::PLUMB_TIER {
+
+static constexpr KernelTable make_table(const char* name) {
+  KernelTable table{};
+  table.name = name;
+  table.multiply = [](const TileProduct& a) { multiply_any(a); };
+  table.attend_block = attend_block;
+  table.attend_finish = attend_finish;
+  table.decode_bf16 = decode_bf16;
+  table.index_scores = index_scores;
+  table.pool = pool;
+  table.sum_of_squares = sum_of_squares;
+  table.scale_row = scale_row;
+  table.bf16_square_sum = bf16_square_sum;
+  table.weigh_streams = weigh_streams;
+  table.mix_streams = mix_streams;
+  table.swiglu = swiglu;
+  table.add = add_row;
+  table.turns = turns;
+  table.rotate = rotate;
+  table.hadamard = hadamard;
+  table.fake_quant_e4m3 = fake_quant_e4m3;
+  return table;
+}
+
+}  // namespace plumb::cpu::PLUMB_TIER
