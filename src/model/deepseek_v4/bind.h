@@ -1,4 +1,4 @@
-// From names and shapes to structs: the one strict check between a checkpoint and the forward pass.
+// From names to structs: places a checkpoint's parameters for the forward pass.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,8 @@ namespace plumb::deepseek_v4 {
 using LoadProgress = std::function<bool(std::uint64_t done, std::uint64_t total)>;
 
 // Places every weight of the model on the device. `with_draft`: the MTP block too (an error when the
-// checkpoint has none). kCorrupt names a missing, surplus or misshapen tensor and both shapes.
+// checkpoint has none). The store is checked against the inventory first: kCorrupt names a missing,
+// surplus or misshapen tensor.
 Result<Weights> bind(const WeightStore& store, const Config& config, Device& device, bool with_draft,
                      const LoadProgress& progress);
 
