@@ -11,7 +11,7 @@
 namespace plumb {
 
 // The exit status of a program whose mapped file was truncated or whose disk failed under it
-// (EX_IOERR of sysexits.h). Documented for users in docs/CLI.md.
+// (EX_IOERR of sysexits.h). Documented for users in docs/OPERATIONS.md.
 inline constexpr int kExitFileFailed = 74;
 
 // Installs the process-wide SIGBUS handler: a fault inside a MappedFile prints one sentence naming
