@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "base/json.h"
 #include "model/deepseek_v4/config_fields.h"
@@ -389,6 +390,20 @@ Status check_products(const Fields& f, const Config& c) {
   return {};
 }
 
+// Rows are kept in pages that hold whole groups of every layer.
+Status check_ratios(const Fields& f, const Config& c) {
+  constexpr std::int64_t kMaxMultiple = 1 << 16;
+  std::int64_t multiple = 1;
+  for (const LayerConfig& layer : c.layers) {
+    multiple = std::lcm(multiple, std::int64_t{std::max(layer.ratio, 1)});
+    if (multiple > kMaxMultiple) {
+      return f.wrong("the common multiple of all compression ratios", std::to_string(multiple),
+                     "at most " + std::to_string(kMaxMultiple));
+    }
+  }
+  return {};
+}
+
 Status check_consistency(const Fields& f, const Config& c) {
   const auto text = [](std::int64_t v) { return std::to_string(v); };
   if (c.heads % c.out_groups != 0) {
@@ -407,6 +422,7 @@ Status check_consistency(const Fields& f, const Config& c) {
     return f.wrong(f.reference() ? "n_activated_experts" : "num_experts_per_tok",
                    text(c.experts_per_token), "at most the " + text(c.experts) + " experts");
   }
+  PLUMB_TRY_STATUS(check_ratios(f, c));
   return check_products(f, c);
 }
 

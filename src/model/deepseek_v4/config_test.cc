@@ -127,6 +127,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"compress_ratios", "[0,4,128,4,128]", Code::kCorrupt, "a list of 5, expected 6"},
         Refusal{"compress_ratios", "[0,4,128,4,128,4]", Code::kUnsupported, "MTP"},
         Refusal{"compress_ratios", "[0,4,-128,4,128,0]", Code::kCorrupt, "-128"},
+        Refusal{"compress_ratios", "[0,4,1009,997,128,0]", Code::kCorrupt, "common multiple"},
         Refusal{"num_hash_layers", "6", Code::kCorrupt, "num_hash_layers is 6"},
         Refusal{"num_nextn_predict_layers", "3", Code::kUnsupported, "is 3"},
         Refusal{"scoring_func", "\"sigmoid\"", Code::kUnsupported, "sigmoid"},
