@@ -1,5 +1,5 @@
-// Every operation on every instruction set of this machine, with one, two and three threads, against
-// the oracle: the same bits, and nothing written beside the result.
+// Every operation on every instruction set of this machine, with one, two and three threads,
+// against the oracle: the same bits, and nothing written beside the result.
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -105,14 +105,16 @@ Weight make_weight(const Format& format, int rows, int cols, unsigned seed) {
   Weight w;
   w.data.resize(data_bytes(format, rows, cols));
   w.scales.resize(scale_bytes(format, rows, cols));
-  const auto count = w.data.size() / static_cast<std::size_t>(std::max(1, element_bits(format.element) / 8));
+  const auto count =
+      w.data.size() / static_cast<std::size_t>(std::max(1, element_bits(format.element) / 8));
   for (std::size_t i = 0; i < count; ++i) {
     if (format.element == Element::kF32) {
       const float x = random.wild();
       std::memcpy(w.data.data() + 4 * i, &x, 4);
     } else if (format.element == Element::kBF16 || format.element == Element::kF16) {
       const float x = random.wild();
-      const std::uint16_t bits = format.element == Element::kBF16 ? float_to_bf16(x) : float_to_f16(x);
+      const std::uint16_t bits =
+          format.element == Element::kBF16 ? float_to_bf16(x) : float_to_f16(x);
       std::memcpy(w.data.data() + 2 * i, &bits, 2);
     } else {
       std::byte code = random.byte();
@@ -162,7 +164,8 @@ void expect_agreement(const std::string& what,
   const std::vector<float> expected = operation(ref);
   for (const auto& device : devices()) {
     const std::string found = differences(operation(*device), expected);
-    EXPECT_EQ(found, "") << what << " on " << device->name() << ", " << device->threads() << " threads";
+    EXPECT_EQ(found, "") << what << " on " << device->name() << ", " << device->threads()
+                         << " threads";
   }
 }
 
@@ -179,8 +182,9 @@ struct MatmulCase {
 };
 
 TEST(KernelsAgree, matmul_in_every_format) {
-  const MatmulCase cases[] = {{1, 2, 1},     {16, 32, 1},   {17, 34, 2},   {64, 128, 1},  {48, 96, 3},
-                              {65, 130, 5},  {112, 64, 6},  {130, 258, 7}, {200, 320, 13}, {33, 20, 100}};
+  const MatmulCase cases[] = {{1, 2, 1},      {16, 32, 1},  {17, 34, 2},  {64, 128, 1},
+                              {48, 96, 3},    {65, 130, 5}, {112, 64, 6}, {130, 258, 7},
+                              {200, 320, 13}, {33, 20, 100}};
   unsigned seed = 1;
   for (const Format& format : kFormats) {
     for (const MatmulCase& c : cases) {
@@ -194,7 +198,10 @@ TEST(KernelsAgree, matmul_in_every_format) {
                            [&](Device& device) {
                              Result2d out(c.tokens, c.rows);
                              MatMulArgs a{{x.data(), c.tokens, c.cols, c.cols + 3},
-                                          place(device, w, placement), k_block, k_block == 32, out.mat()};
+                                          place(device, w, placement),
+                                          k_block,
+                                          k_block == 32,
+                                          out.mat()};
                              device.kernels().matmul(a);
                              return out.all();
                            });
@@ -210,7 +217,8 @@ TEST(KernelsAgree, one_token_equals_the_same_token_among_many) {
   for (const auto& device : devices()) {
     const WeightView placed = place(*device, w);
     Result2d many(11, 130);
-    device->kernels().matmul({Mat<const float>::dense(x.data(), 11, 256), placed, 128, false, many.mat()});
+    device->kernels().matmul(
+        {Mat<const float>::dense(x.data(), 11, 256), placed, 128, false, many.mat()});
     for (int t = 0; t < 11; ++t) {
       Result2d one(1, 130);
       device->kernels().matmul(
@@ -236,19 +244,21 @@ TEST(KernelsAgree, norms) {
   for (const int d : {1, 15, 16, 40, 128, 517}) {
     const std::vector<float> x = Random(11).wilds(21 * d), gain = Random(12).normals(d);
     for (int mode = 0; mode < 5; ++mode) {
-      expect_agreement("rms_norm " + std::to_string(d) + " mode " + std::to_string(mode), [&](Device& device) {
-        Result2d out(21, d);
-        out.fill(x);
-        RmsNormArgs a;
-        a.x = mode == 2 ? Mat<const float>(out.mat()) : Mat<const float>::dense(x.data(), 21, d);
-        a.gain = mode == 0 || mode >= 3 ? nullptr : gain.data();
-        a.eps = 1e-6f;
-        a.round_bf16 = mode == 1 || mode == 3;
-        a.bf16_chain = mode == 4;
-        a.out = out.mat();
-        device.kernels().rms_norm(a);
-        return out.all();
-      });
+      expect_agreement(
+          "rms_norm " + std::to_string(d) + " mode " + std::to_string(mode), [&](Device& device) {
+            Result2d out(21, d);
+            out.fill(x);
+            RmsNormArgs a;
+            a.x =
+                mode == 2 ? Mat<const float>(out.mat()) : Mat<const float>::dense(x.data(), 21, d);
+            a.gain = mode == 0 || mode >= 3 ? nullptr : gain.data();
+            a.eps = 1e-6f;
+            a.round_bf16 = mode == 1 || mode == 3;
+            a.bf16_chain = mode == 4;
+            a.out = out.mat();
+            device.kernels().rms_norm(a);
+            return out.all();
+          });
     }
   }
 }
@@ -261,8 +271,8 @@ TEST(KernelsAgree, fake_quant_and_hadamard) {
         expect_agreement("fake_quant", [&](Device& device) {
           Result2d out(19, 256);
           out.fill(x);
-          const Mat<const float> from = in_place ? Mat<const float>(out.mat())
-                                                 : Mat<const float>::dense(x.data(), 19, 256);
+          const Mat<const float> from =
+              in_place ? Mat<const float>(out.mat()) : Mat<const float>::dense(x.data(), 19, 256);
           device.kernels().fake_quant({from, kind, 24, 200, block, out.mat()});
           return out.all();
         });
@@ -284,14 +294,16 @@ TEST(KernelsAgree, fake_quant_and_hadamard) {
 TEST(KernelsAgree, rope) {
   const std::vector<std::int64_t> position = {0, 1, 127, 5000, 131071, 1048575};
   std::vector<float> freq(32);
-  for (int i = 0; i < 32; ++i) freq[static_cast<std::size_t>(i)] = std::pow(10000.0f, -static_cast<float>(i) / 32);
+  for (int i = 0; i < 32; ++i)
+    freq[static_cast<std::size_t>(i)] = std::pow(10000.0f, -static_cast<float>(i) / 32);
   for (const int rope_dim : {2, 10, 64}) {
     for (const bool inverse : {false, true}) {
       const std::vector<float> x = Random(17).wilds(6 * 3 * 80);
       expect_agreement("rope " + std::to_string(rope_dim), [&](Device& device) {
         Result2d out(6, 240);
         out.fill(x);
-        device.kernels().rope({out.mat(), position.data(), freq.data(), 80, rope_dim, inverse, inverse});
+        device.kernels().rope(
+            {out.mat(), position.data(), freq.data(), 80, rope_dim, inverse, inverse});
         return out.all();
       });
     }
@@ -307,21 +319,22 @@ TEST(KernelsAgree, hyper_connections) {
       const std::vector<float> base = random.normals(mixes), scale = {0.5f, 0.75f, 1.25f};
       const std::vector<float> x = random.normals(t * hc * d), f = random.normals(t * d);
       for (const bool round : {false, true}) {
-        expect_agreement("hyper " + std::to_string(d) + " x " + std::to_string(hc), [&](Device& device) {
-          Result2d y(t, d), post(t, hc), comb(t, hc * hc), streams(t, hc * d), head(t, d);
-          const WeightView placed = place(device, fn);
-          device.kernels().hyper_pre({Mat<const float>::dense(x.data(), t, hc * d), placed, base.data(),
-                                      scale.data(), hc, 20, 1e-6f, 1e-6f, round, y.mat(), post.mat(),
-                                      comb.mat()});
-          streams.fill(x);
-          device.kernels().hyper_post({Mat<const float>::dense(f.data(), t, d), streams.mat(), post.mat(),
-                                       comb.mat(), hc, round, streams.mat()});
-          Weight top = fn;
-          top.view.rows = hc;
-          device.kernels().hyper_head({streams.mat(), place(device, top), base.data(), scale.data(), hc,
-                                       1e-6f, 1e-6f, round, head.mat()});
-          return joined({&y.all(), &post.all(), &comb.all(), &streams.all(), &head.all()});
-        });
+        expect_agreement(
+            "hyper " + std::to_string(d) + " x " + std::to_string(hc), [&](Device& device) {
+              Result2d y(t, d), post(t, hc), comb(t, hc * hc), streams(t, hc * d), head(t, d);
+              const WeightView placed = place(device, fn);
+              device.kernels().hyper_pre({Mat<const float>::dense(x.data(), t, hc * d), placed,
+                                          base.data(), scale.data(), hc, 20, 1e-6f, 1e-6f, round,
+                                          y.mat(), post.mat(), comb.mat()});
+              streams.fill(x);
+              device.kernels().hyper_post({Mat<const float>::dense(f.data(), t, d), streams.mat(),
+                                           post.mat(), comb.mat(), hc, round, streams.mat()});
+              Weight top = fn;
+              top.view.rows = hc;
+              device.kernels().hyper_head({streams.mat(), place(device, top), base.data(),
+                                           scale.data(), hc, 1e-6f, 1e-6f, round, head.mat()});
+              return joined({&y.all(), &post.all(), &comb.all(), &streams.all(), &head.all()});
+            });
       }
     }
   }
@@ -337,17 +350,20 @@ class Pages {
     memory_.resize(static_cast<std::size_t>(3 * pages * stride));
     tables_.resize(3);
     for (int s = 0; s < 3; ++s) {
-      for (int p = 0; p < pages; ++p) tables_[static_cast<std::size_t>(s)].push_back((p * 7 + s) % pages * 3 + s);
+      for (int p = 0; p < pages; ++p)
+        tables_[static_cast<std::size_t>(s)].push_back((p * 7 + s) % pages * 3 + s);
     }
     // A permutation only where pages and 7 share no factor; the tests choose so.
     for (int s = 0; s < 3; ++s) {
-      views_.push_back({memory_.data(), tables_[static_cast<std::size_t>(s)].data(), per_page, stride, element});
+      views_.push_back(
+          {memory_.data(), tables_[static_cast<std::size_t>(s)].data(), per_page, stride, element});
     }
     for (std::size_t i = 0; i + static_cast<std::size_t>(element_bytes) <= memory_.size();
          i += static_cast<std::size_t>(element_bytes)) {
       const float x = random.normal();
       const std::uint16_t half = float_to_bf16(x);
-      std::memcpy(memory_.data() + i, element == Element::kBF16 ? static_cast<const void*>(&half) : &x,
+      std::memcpy(memory_.data() + i,
+                  element == Element::kBF16 ? static_cast<const void*>(&half) : &x,
                   static_cast<std::size_t>(element_bytes));
     }
   }
@@ -363,15 +379,18 @@ TEST(KernelsAgree, compress) {
   for (const bool overlap : {false, true}) {
     for (const int dim : {1, 20, 64}) {
       Random random(23);
-      const int ratio = overlap ? 4 : 32, width = 2 * (overlap ? 2 : 1) * dim, ring_rows = 2 * ratio + 3;
-      const std::vector<float> ring = random.normals(ring_rows * width, 3), fresh = random.normals(90 * width, 3);
+      const int ratio = overlap ? 4 : 32, width = 2 * (overlap ? 2 : 1) * dim,
+                ring_rows = 2 * ratio + 3;
+      const std::vector<float> ring = random.normals(ring_rows * width, 3),
+                               fresh = random.normals(90 * width, 3);
       const std::vector<float> ape = random.normals(ratio * width / 2);
       const RowHistory history[2] = {{ring.data(), ring_rows, fresh.data(), 0},
                                      {ring.data(), ring_rows, fresh.data(), ratio + 2}};
       const std::vector<CompressArgs::Entry> entries = {{0, 0}, {1, 1}, {0, 1}, {1, 2}, {1, 0}};
       expect_agreement("compress " + std::to_string(dim), [&](Device& device) {
         Result2d out(5, dim);
-        device.kernels().compress({history, entries, ape.data(), ratio, overlap, dim, overlap, out.mat()});
+        device.kernels().compress(
+            {history, entries, ape.data(), ratio, overlap, dim, overlap, out.mat()});
         return out.all();
       });
     }
@@ -385,8 +404,10 @@ TEST(KernelsAgree, store_rows_and_read_back) {
   for (const Element element : {Element::kF32, Element::kBF16}) {
     expect_agreement("store_rows", [&](Device& device) {
       std::vector<float> memory(2 * 4 * 24 + 8, kCanary);
-      const PagedRows pages{reinterpret_cast<std::byte*>(memory.data()), table, 4, 4 * 24 * 4, element};
-      device.kernels().store_rows({Mat<const float>::dense(rows.data(), 3, 24), sequence, index, &pages});
+      const PagedRows pages{reinterpret_cast<std::byte*>(memory.data()), table, 4, 4 * 24 * 4,
+                            element};
+      device.kernels().store_rows(
+          {Mat<const float>::dense(rows.data(), 3, 24), sequence, index, &pages});
       return memory;
     });
   }
@@ -408,9 +429,17 @@ TEST(KernelsAgree, index_top_k) {
           std::vector<std::int32_t> selected(static_cast<std::size_t>(tokens * top_k), -7);
           std::vector<std::int32_t> count(static_cast<std::size_t>(tokens), -7);
           IndexTopKArgs a{Mat<const float>::dense(q.data(), tokens, heads * dim),
-                          Mat<const float>::dense(w.data(), tokens, heads), 0.3f, round, sequence.data(),
-                          visible.data(), keys.views(), heads, dim, top_k,
-                          Mat<std::int32_t>::dense(selected.data(), tokens, top_k), count.data()};
+                          Mat<const float>::dense(w.data(), tokens, heads),
+                          0.3f,
+                          round,
+                          sequence.data(),
+                          visible.data(),
+                          keys.views(),
+                          heads,
+                          dim,
+                          top_k,
+                          Mat<std::int32_t>::dense(selected.data(), tokens, top_k),
+                          count.data()};
           device.kernels().index_top_k(a);
           const std::vector<float> first = as_floats(selected), second = as_floats(count);
           return joined({&first, &second});
@@ -426,42 +455,46 @@ TEST(KernelsAgree, attend) {
       Random random(37);
       const int heads = 5, tokens = 7, window = 128, ring_rows = 140;
       const Pages compressed(element, dim, 300, 60, random);
-      const std::vector<float> q = random.normals(tokens * heads * dim), sink = random.normals(heads);
-      const std::vector<float> ring = random.normals(ring_rows * dim), fresh = random.normals(tokens * dim);
+      const std::vector<float> q = random.normals(tokens * heads * dim),
+                               sink = random.normals(heads);
+      const std::vector<float> ring = random.normals(ring_rows * dim),
+                               fresh = random.normals(tokens * dim);
       const RowHistory history[3] = {{ring.data(), ring_rows, fresh.data(), 0},
                                      {ring.data(), ring_rows, fresh.data(), 1000},
                                      {ring.data(), ring_rows, fresh.data(), 62}};
       const std::vector<std::int32_t> sequence = {0, 0, 1, 1, 1, 2, 2};
       const std::vector<std::int64_t> position = {0, 1, 1000, 1003, 1006, 62, 65};
       const std::vector<std::int64_t> visible = {0, 0, 250, 251, 252, 15, 16};
-      std::vector<std::int32_t> selected(static_cast<std::size_t>(tokens * 70)), count = {0, 0, 70, 70, 65, 15, 1};
+      std::vector<std::int32_t> selected(static_cast<std::size_t>(tokens * 70)),
+          count = {0, 0, 70, 70, 65, 15, 1};
       for (int t = 0; t < tokens; ++t) {
         for (int i = 0; i < 70; ++i) selected[static_cast<std::size_t>(t * 70 + i)] = i * 3 + t % 3;
       }
       for (int mode = 0; mode < 4; ++mode) {
-        expect_agreement("attend " + std::to_string(dim) + " mode " + std::to_string(mode), [&](Device& device) {
-          Result2d out(tokens, heads * dim);
-          AttendArgs a;
-          a.q = Mat<const float>::dense(q.data(), tokens, heads * dim);
-          a.sequence = sequence.data();
-          a.position = position.data();
-          a.window_rows = history;
-          a.window = window;
-          a.compressed = mode == 0 ? nullptr : compressed.views();
-          a.visible = visible.data();
-          if (mode >= 2) {
-            a.selected = Mat<const std::int32_t>::dense(selected.data(), tokens, 70);
-            a.count = count.data();
-          }
-          a.sink = sink.data();
-          a.heads = heads;
-          a.dim = dim;
-          a.scale = 1 / std::sqrt(static_cast<float>(dim));
-          a.round_probabilities = a.round_bf16 = mode == 3;
-          a.out = out.mat();
-          device.kernels().attend(a);
-          return out.all();
-        });
+        expect_agreement(
+            "attend " + std::to_string(dim) + " mode " + std::to_string(mode), [&](Device& device) {
+              Result2d out(tokens, heads * dim);
+              AttendArgs a;
+              a.q = Mat<const float>::dense(q.data(), tokens, heads * dim);
+              a.sequence = sequence.data();
+              a.position = position.data();
+              a.window_rows = history;
+              a.window = window;
+              a.compressed = mode == 0 ? nullptr : compressed.views();
+              a.visible = visible.data();
+              if (mode >= 2) {
+                a.selected = Mat<const std::int32_t>::dense(selected.data(), tokens, 70);
+                a.count = count.data();
+              }
+              a.sink = sink.data();
+              a.heads = heads;
+              a.dim = dim;
+              a.scale = 1 / std::sqrt(static_cast<float>(dim));
+              a.round_probabilities = a.round_bf16 = mode == 3;
+              a.out = out.mat();
+              device.kernels().attend(a);
+              return out.all();
+            });
       }
     }
   }
@@ -475,7 +508,8 @@ TEST(KernelsAgree, route) {
   std::fill_n(x.begin(), d, 0.0f);  // all scores of the first token tie
   const std::vector<float> bias = random.normals(experts, 0.1f);
   std::vector<std::int64_t> table(50 * k);
-  for (std::size_t i = 0; i < table.size(); ++i) table[i] = static_cast<std::int64_t>(i * 7 % experts);
+  for (std::size_t i = 0; i < table.size(); ++i)
+    table[i] = static_cast<std::int64_t>(i * 7 % experts);
   const std::vector<Token> tokens_in = {0, 1, 2, 3, 4, 5, 6, 7, 49};
   for (int mode = 0; mode < 3; ++mode) {
     expect_agreement("route", [&](Device& device) {
@@ -503,7 +537,8 @@ TEST(KernelsAgree, experts) {
     int d, inter, tokens;
   };
   for (const Format& format : {kFormatMxF4, kFormatF8Block128, kFormatBF16}) {
-    for (const Shape& s : {Shape{128, 128, 1}, Shape{64, 40, 1}, Shape{136, 72, 9}, Shape{128, 64, 40}}) {
+    for (const Shape& s :
+         {Shape{128, 128, 1}, Shape{64, 40, 1}, Shape{136, 72, 9}, Shape{128, 64, 40}}) {
       const int experts = 5, k = 2;
       Random random(47);
       std::vector<Weight> weights;
@@ -514,7 +549,8 @@ TEST(KernelsAgree, experts) {
         weights.push_back(make_weight(f, s.inter, s.d, seed + 2));
         weights.push_back(make_weight(f, s.d, s.inter, seed + 3));
       }
-      const std::vector<float> x = random.normals(s.tokens * s.d, 0.3f), weight = random.normals(s.tokens * k);
+      const std::vector<float> x = random.normals(s.tokens * s.d, 0.3f),
+                               weight = random.normals(s.tokens * k);
       std::vector<std::int32_t> expert;
       for (int t = 0; t < s.tokens; ++t) {
         const int first = random.below(experts - 1);
@@ -522,30 +558,32 @@ TEST(KernelsAgree, experts) {
         expert.push_back(first + 1 + random.below(experts - 1 - first));
       }
       for (int mode = 0; mode < 3; ++mode) {
-        expect_agreement(format_name(format) + " experts, mode " + std::to_string(mode), [&](Device& device) {
-          Result2d out(s.tokens, s.d);
-          std::vector<ExpertWeights> placed;
-          const auto how = mode == 1 ? Placement::kMapped : Placement::kResident;
-          for (std::size_t i = 0; i < weights.size(); i += 3) {
-            placed.push_back({place(device, weights[i], how), place(device, weights[i + 1], how),
-                              place(device, weights[i + 2], how)});
-          }
-          MoeArgs a;
-          a.x = Mat<const float>::dense(x.data(), s.tokens, s.d);
-          a.expert = Mat<const std::int32_t>::dense(expert.data(), s.tokens, k);
-          a.weight = Mat<const float>::dense(weight.data(), s.tokens, k);
-          a.experts = {placed.data(), static_cast<std::size_t>(experts)};
-          a.shared = placed.back();
-          a.clamp = mode == 1 ? 0 : 10;
-          if (mode == 2) {
-            a.k_block_up = a.k_block_down = 32;
-            a.k_block_shared = 128;
-            a.quantise_inputs = a.round_bf16 = true;
-          }
-          a.out = out.mat();
-          device.kernels().moe(a);
-          return out.all();
-        });
+        expect_agreement(format_name(format) + " experts, mode " + std::to_string(mode),
+                         [&](Device& device) {
+                           Result2d out(s.tokens, s.d);
+                           std::vector<ExpertWeights> placed;
+                           const auto how = mode == 1 ? Placement::kMapped : Placement::kResident;
+                           for (std::size_t i = 0; i < weights.size(); i += 3) {
+                             placed.push_back({place(device, weights[i], how),
+                                               place(device, weights[i + 1], how),
+                                               place(device, weights[i + 2], how)});
+                           }
+                           MoeArgs a;
+                           a.x = Mat<const float>::dense(x.data(), s.tokens, s.d);
+                           a.expert = Mat<const std::int32_t>::dense(expert.data(), s.tokens, k);
+                           a.weight = Mat<const float>::dense(weight.data(), s.tokens, k);
+                           a.experts = {placed.data(), static_cast<std::size_t>(experts)};
+                           a.shared = placed.back();
+                           a.clamp = mode == 1 ? 0 : 10;
+                           if (mode == 2) {
+                             a.k_block_up = a.k_block_down = 32;
+                             a.k_block_shared = 128;
+                             a.quantise_inputs = a.round_bf16 = true;
+                           }
+                           a.out = out.mat();
+                           device.kernels().moe(a);
+                           return out.all();
+                         });
       }
     }
   }

@@ -17,10 +17,10 @@ struct ElementFacts {
 };
 
 constexpr std::array kElements = {
-    ElementFacts{Element::kF32, "F32", 32},      ElementFacts{Element::kBF16, "BF16", 16},
-    ElementFacts{Element::kF16, "F16", 16},      ElementFacts{Element::kF8E4M3, "F8_E4M3", 8},
-    ElementFacts{Element::kF4E2M1, "F4", 4},     ElementFacts{Element::kF8E8M0, "F8_E8M0", 8},
-    ElementFacts{Element::kI64, "I64", 64},      ElementFacts{Element::kI8, "I8", 8},
+    ElementFacts{Element::kF32, "F32", 32},  ElementFacts{Element::kBF16, "BF16", 16},
+    ElementFacts{Element::kF16, "F16", 16},  ElementFacts{Element::kF8E4M3, "F8_E4M3", 8},
+    ElementFacts{Element::kF4E2M1, "F4", 4}, ElementFacts{Element::kF8E8M0, "F8_E8M0", 8},
+    ElementFacts{Element::kI64, "I64", 64},  ElementFacts{Element::kI8, "I8", 8},
     ElementFacts{Element::kU8, "U8", 8},
 };
 
@@ -44,18 +44,24 @@ T load(const std::byte* data, std::size_t index) {
 
 float decode_element(const std::byte* row, Element element, std::size_t col) {
   switch (element) {
-    case Element::kF32: return load<float>(row, col);
-    case Element::kBF16: return bf16_to_float(load<std::uint16_t>(row, col));
-    case Element::kF16: return f16_to_float(load<std::uint16_t>(row, col));
-    case Element::kF8E4M3: return e4m3_to_float(load<std::uint8_t>(row, col));
+    case Element::kF32:
+      return load<float>(row, col);
+    case Element::kBF16:
+      return bf16_to_float(load<std::uint16_t>(row, col));
+    case Element::kF16:
+      return f16_to_float(load<std::uint16_t>(row, col));
+    case Element::kF8E4M3:
+      return e4m3_to_float(load<std::uint8_t>(row, col));
     case Element::kF4E2M1: {
       const auto pair = load<std::uint8_t>(row, col / 2);
       return e2m1_to_float(static_cast<std::uint8_t>(col % 2 == 0 ? pair & 15 : pair >> 4));
     }
-    case Element::kF8E8M0: return e8m0_to_float(load<std::uint8_t>(row, col));
+    case Element::kF8E8M0:
+      return e8m0_to_float(load<std::uint8_t>(row, col));
     case Element::kI64:
     case Element::kI8:
-    case Element::kU8: break;
+    case Element::kU8:
+      break;
   }
   PLUMB_CHECK(!"only floating-point elements are decoded");
   return 0;
@@ -87,11 +93,13 @@ bool is_weight_format(const Format& format) {
     case Element::kBF16:
     case Element::kF16:
     case Element::kF8E4M3:
-    case Element::kF4E2M1: break;
+    case Element::kF4E2M1:
+      break;
     case Element::kF8E8M0:
     case Element::kI64:
     case Element::kI8:
-    case Element::kU8: return false;
+    case Element::kU8:
+      return false;
   }
   return format.scale == ScaleType::kNone || (format.block_rows > 0 && format.block_cols > 0);
 }

@@ -23,15 +23,20 @@ int element_bits(Element element);
 // Bytes of `count` consecutive elements; packed elements fill whole bytes.
 constexpr std::size_t element_bytes(Element element, std::size_t count) {
   switch (element) {
-    case Element::kF32: return count * 4;
+    case Element::kF32:
+      return count * 4;
     case Element::kBF16:
-    case Element::kF16: return count * 2;
-    case Element::kI64: return count * 8;
-    case Element::kF4E2M1: return (count + 1) / 2;
+    case Element::kF16:
+      return count * 2;
+    case Element::kI64:
+      return count * 8;
+    case Element::kF4E2M1:
+      return (count + 1) / 2;
     case Element::kF8E4M3:
     case Element::kF8E8M0:
     case Element::kI8:
-    case Element::kU8: return count;
+    case Element::kU8:
+      return count;
   }
   return 0;
 }

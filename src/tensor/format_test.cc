@@ -13,8 +13,9 @@ namespace plumb {
 namespace {
 
 TEST(Format, names_go_there_and_back) {
-  for (const Element e : {Element::kF32, Element::kBF16, Element::kF16, Element::kF8E4M3,
-                          Element::kF4E2M1, Element::kF8E8M0, Element::kI64, Element::kI8, Element::kU8}) {
+  for (const Element e :
+       {Element::kF32, Element::kBF16, Element::kF16, Element::kF8E4M3, Element::kF4E2M1,
+        Element::kF8E8M0, Element::kI64, Element::kI8, Element::kU8}) {
     EXPECT_EQ(element_from_name(element_name(e)), e);
     EXPECT_EQ(element_bytes(e, 16), static_cast<std::size_t>(element_bits(e)) * 2);
   }
@@ -36,11 +37,14 @@ TEST(Format, sizes_count_partial_blocks_and_half_bytes) {
 
 TEST(Format, decodes_scaled_blocks_with_partial_edges) {
   // 3 x 5 under 2 x 4 blocks: four scales.
-  const std::uint8_t codes[15] = {0x38, 0x40, 0xb8, 0x00, 0x38, 0x38, 0x38, 0x38, 0x38, 0x38,
-                                  0x7e, 0x01, 0x38, 0x38, 0xfe};
+  const std::uint8_t codes[15] = {0x38, 0x40, 0xb8, 0x00, 0x38, 0x38, 0x38, 0x38,
+                                  0x38, 0x38, 0x7e, 0x01, 0x38, 0x38, 0xfe};
   const std::uint8_t scales[4] = {127, 128, 126, 130};
-  WeightView view{reinterpret_cast<const std::byte*>(codes), reinterpret_cast<const std::byte*>(scales),
-                  {Element::kF8E4M3, ScaleType::kE8M0, 2, 4}, 3, 5};
+  WeightView view{reinterpret_cast<const std::byte*>(codes),
+                  reinterpret_cast<const std::byte*>(scales),
+                  {Element::kF8E4M3, ScaleType::kE8M0, 2, 4},
+                  3,
+                  5};
   std::vector<float> row(5);
   dequantise(view, 0, row);
   EXPECT_EQ(row, (std::vector<float>{1, 2, -1, 0, 2}));
@@ -56,7 +60,9 @@ TEST(Format, packed_pairs_hold_the_even_column_low) {
   const std::uint8_t scales[2] = {127, 120};
   const WeightView view{reinterpret_cast<const std::byte*>(codes),
                         reinterpret_cast<const std::byte*>(scales),
-                        {Element::kF4E2M1, ScaleType::kE8M0, 1, 2}, 1, 4};
+                        {Element::kF4E2M1, ScaleType::kE8M0, 1, 2},
+                        1,
+                        4};
   std::vector<float> row(4);
   dequantise(view, 0, row);
   EXPECT_EQ(row, (std::vector<float>{0.5f, 1, 6 * 0x1p-7f, -6 * 0x1p-7f}));

@@ -1,6 +1,6 @@
-// Our own elementary functions: the same bits on every machine, compiler and instruction set, because
-// they consist of nothing but IEEE additions, products, divisions and written-out fused steps.
-// Accuracy: exp within 1 ulp, the others within 1 ulp where their result is normal.
+// Our own elementary functions: the same bits on every machine, compiler and instruction set,
+// because they consist of nothing but IEEE additions, products, divisions and written-out fused
+// steps. Accuracy: exp within 1 ulp, the others within 1 ulp where their result is normal.
 #pragma once
 
 #include <cstdint>

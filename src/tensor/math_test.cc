@@ -66,14 +66,17 @@ TEST(Math, log_and_log1p_are_within_one_ulp) {
 
 TEST(Math, softplus_and_sigmoid_families) {
   EXPECT_EQ(math::softplus(20.5f), 20.5f);
-  EXPECT_LE(worst_ulps(-80.0f, 20.0f, 100000, [](float x) { return math::softplus(x); },
-                       [](long double x) { return std::log1p(std::exp(x)); }),
+  EXPECT_LE(worst_ulps(
+                -80.0f, 20.0f, 100000, [](float x) { return math::softplus(x); },
+                [](long double x) { return std::log1p(std::exp(x)); }),
             2.5);
-  EXPECT_LE(worst_ulps(-80.0f, 80.0f, 100000, [](float x) { return math::sigmoid(x); },
-                       [](long double x) { return 1 / (1 + std::exp(-x)); }),
+  EXPECT_LE(worst_ulps(
+                -80.0f, 80.0f, 100000, [](float x) { return math::sigmoid(x); },
+                [](long double x) { return 1 / (1 + std::exp(-x)); }),
             3.0);
-  EXPECT_LE(worst_ulps(-80.0f, 80.0f, 100000, [](float x) { return math::silu(x); },
-                       [](long double x) { return x / (1 + std::exp(-x)); }),
+  EXPECT_LE(worst_ulps(
+                -80.0f, 80.0f, 100000, [](float x) { return math::silu(x); },
+                [](long double x) { return x / (1 + std::exp(-x)); }),
             3.0);
   EXPECT_EQ(math::sigmoid(-200.0f), 0.0f);
   EXPECT_EQ(math::sigmoid(0.0f), 0.5f);

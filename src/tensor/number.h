@@ -1,6 +1,6 @@
-// Number formats of weights and caches: exact conversions to fp32 and the declared roundings from it.
-// Everything is scalar, branch-light and forced inline: the files of each instruction set keep their
-// own copy of it, so no copy compiled for one processor can be linked into code for another.
+// Number formats of weights and caches: exact conversions to fp32 and the declared roundings from
+// it. Everything is scalar, branch-light and forced inline: the files of each instruction set keep
+// their own copy of it, so no copy compiled for one processor can be linked into code for another.
 #pragma once
 
 #include <cstdint>

@@ -85,7 +85,8 @@ TEST(E2M1, ties_go_to_the_even_code) {
   for (const float x : interesting_points(7, value)) {
     EXPECT_EQ(float_to_e2m1(x), nearest_code(x, 7, value)) << x;
   }
-  const float ties[][2] = {{0.25f, 0}, {0.75f, 1}, {1.25f, 1}, {1.75f, 2}, {2.5f, 2}, {3.5f, 4}, {5, 4}};
+  const float ties[][2] = {{0.25f, 0}, {0.75f, 1}, {1.25f, 1}, {1.75f, 2},
+                           {2.5f, 2},  {3.5f, 4},  {5, 4}};
   for (const auto& [x, rounded] : ties) EXPECT_EQ(round_to_e2m1(x), rounded);
   EXPECT_EQ(round_to_e2m1(1e30f), 6.0f);
   EXPECT_EQ(round_to_e2m1(-kInf), -6.0f);
@@ -106,8 +107,9 @@ TEST(F16, every_code_there_and_back) {
       EXPECT_TRUE(std::isnan(value));
       continue;
     }
-    const float expected = (code & 0x7fff) == 0x7c00 ? (code & 0x8000 ? -kInf : kInf)
-                                                     : static_cast<float>(definition(code, 5, 10, 15));
+    const float expected = (code & 0x7fff) == 0x7c00
+                               ? (code & 0x8000 ? -kInf : kInf)
+                               : static_cast<float>(definition(code, 5, 10, 15));
     EXPECT_EQ(value, expected) << code;
     EXPECT_EQ(float_to_f16(value), code);
   }

@@ -11,8 +11,8 @@ namespace {
 
 using cpu::grow;
 
-constexpr int kBlock = 64;             // rows that are taken together
-constexpr int kKeysPerPiece = 512;     // of one token's scoring
+constexpr int kBlock = 64;          // rows that are taken together
+constexpr int kKeysPerPiece = 512;  // of one token's scoring
 constexpr std::int64_t kScoresAtOnce = std::int64_t{1} << 24;
 
 // The row as fp32: in place when stored so, else decoded into scratch[width].
@@ -142,12 +142,13 @@ void CpuKernels::index_top_k(const IndexTopKArgs& a) {
       next += visible;
     }
     const auto pieces = static_cast<std::int64_t>(index_work_.size());
-    parallel(pieces, 1, keys * a.heads * a.dim, [&](std::int64_t begin, std::int64_t end, int thread) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        score_keys(a, index_work_[static_cast<std::size_t>(i)],
-                   scratch_[static_cast<std::size_t>(thread)]);
-      }
-    });
+    parallel(pieces, 1, keys * a.heads * a.dim,
+             [&](std::int64_t begin, std::int64_t end, int thread) {
+               for (std::int64_t i = begin; i < end; ++i) {
+                 score_keys(a, index_work_[static_cast<std::size_t>(i)],
+                            scratch_[static_cast<std::size_t>(thread)]);
+               }
+             });
     // The piece with a token's first keys chooses for it.
     parallel(pieces, 1, keys * 20, [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t i = begin; i < end; ++i) {
@@ -171,7 +172,8 @@ void CpuKernels::compress(const CompressArgs& a) {
       for (int i = a.overlap && entry.index == 0 ? a.ratio : 0; i < rows; ++i) {
         const Pos position = (a.overlap ? entry.index - 1 : entry.index) * a.ratio + i;
         const int column = a.overlap && i >= a.ratio ? a.dim : 0;
-        const float* row = ref::history_row(a.history[entry.sequence], position, 2 * width) + column;
+        const float* row =
+            ref::history_row(a.history[entry.sequence], position, 2 * width) + column;
         pooled[count++] = {row, row + width, a.ape + (i % a.ratio) * width + column};
       }
       table_.pool(pooled, count, a.dim, a.round_bf16, a.out.row(static_cast<int>(e)));

@@ -8,8 +8,9 @@ namespace {
 std::vector<const KernelTable*> detect() {
   std::vector<const KernelTable*> tiers;
 #if defined(__x86_64__)
-  // The files are compiled for levels 3 and 4 of the x86-64 ABI; these features tell them from lower
-  // ones on every processor sold. The check includes that the system keeps the wide registers.
+  // The files are compiled for levels 3 and 4 of the x86-64 ABI; these features tell them from
+  // lower ones on every processor sold. The check includes that the system keeps the wide
+  // registers.
   const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                   __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
   const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

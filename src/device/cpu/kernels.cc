@@ -136,8 +136,9 @@ void CpuKernels::matmul(const MatMulArgs& a) {
       const auto c = static_cast<int>(i / pieces), first = static_cast<int>(i % pieces);
       const auto count = static_cast<int>(std::min<std::int64_t>(end - i, pieces - first));
       const int token = c * chunk;
-      multiply({&a.w, x + token, out + token, std::min(chunk, tokens - token), a.k_block, a.round_bf16},
-               first * piece, std::min(tiles, (first + count) * piece), thread);
+      multiply(
+          {&a.w, x + token, out + token, std::min(chunk, tokens - token), a.k_block, a.round_bf16},
+          first * piece, std::min(tiles, (first + count) * piece), thread);
       i += count;
     }
   };

@@ -98,10 +98,10 @@ class CpuKernels final : public RefKernels {
   const cpu::KernelTable& table_;
   ThreadPool& pool_;
   std::int64_t worth_waking_;
-  std::vector<Scratch> scratch_;         // one per thread
-  std::vector<const float*> x_rows_;     // of a product
+  std::vector<Scratch> scratch_;      // one per thread
+  std::vector<const float*> x_rows_;  // of a product
   std::vector<float*> out_rows_;
-  std::vector<float> logits_;            // of the router and of mHC
+  std::vector<float> logits_;  // of the router and of mHC
   std::vector<float> index_weights_, scores_;
   std::vector<std::int32_t> order_;
   std::vector<IndexWork> index_work_;

@@ -223,13 +223,27 @@ PLUMB_TIER_INLINE V each(F f) {
   for (int l = 0; l < kLanes; ++l) out.v[l] = f(l);
   return out;
 }
-PLUMB_TIER_INLINE V load(const float* p) { return each([=](int l) { return p[l]; }); }
-PLUMB_TIER_INLINE void store(float* p, V a) { for (int l = 0; l < kLanes; ++l) p[l] = a.v[l]; }
-PLUMB_TIER_INLINE V splat(float x) { return each([=](int) { return x; }); }
-PLUMB_TIER_INLINE V add(V a, V b) { return each([&](int l) { return a.v[l] + b.v[l]; }); }
-PLUMB_TIER_INLINE V sub(V a, V b) { return each([&](int l) { return a.v[l] - b.v[l]; }); }
-PLUMB_TIER_INLINE V mul(V a, V b) { return each([&](int l) { return a.v[l] * b.v[l]; }); }
-PLUMB_TIER_INLINE V div(V a, V b) { return each([&](int l) { return a.v[l] / b.v[l]; }); }
+PLUMB_TIER_INLINE V load(const float* p) {
+  return each([=](int l) { return p[l]; });
+}
+PLUMB_TIER_INLINE void store(float* p, V a) {
+  for (int l = 0; l < kLanes; ++l) p[l] = a.v[l];
+}
+PLUMB_TIER_INLINE V splat(float x) {
+  return each([=](int) { return x; });
+}
+PLUMB_TIER_INLINE V add(V a, V b) {
+  return each([&](int l) { return a.v[l] + b.v[l]; });
+}
+PLUMB_TIER_INLINE V sub(V a, V b) {
+  return each([&](int l) { return a.v[l] - b.v[l]; });
+}
+PLUMB_TIER_INLINE V mul(V a, V b) {
+  return each([&](int l) { return a.v[l] * b.v[l]; });
+}
+PLUMB_TIER_INLINE V div(V a, V b) {
+  return each([&](int l) { return a.v[l] / b.v[l]; });
+}
 PLUMB_TIER_INLINE V max(V a, V b) {
   return each([&](int l) { return a.v[l] > b.v[l] ? a.v[l] : b.v[l]; });
 }
@@ -239,8 +253,12 @@ PLUMB_TIER_INLINE V min(V a, V b) {
 PLUMB_TIER_INLINE V fma(V a, V b, V c) {
   return each([&](int l) { return __builtin_fmaf(a.v[l], b.v[l], c.v[l]); });
 }
-PLUMB_TIER_INLINE V negate(V a) { return each([&](int l) { return -a.v[l]; }); }
-PLUMB_TIER_INLINE V absolute(V a) { return each([&](int l) { return __builtin_fabsf(a.v[l]); }); }
+PLUMB_TIER_INLINE V negate(V a) {
+  return each([&](int l) { return -a.v[l]; });
+}
+PLUMB_TIER_INLINE V absolute(V a) {
+  return each([&](int l) { return __builtin_fabsf(a.v[l]); });
+}
 PLUMB_TIER_INLINE V scale_by_power(V p, V shifted) {
   return each([&](int l) {
     const auto k = static_cast<std::int32_t>(float_bits(shifted.v[l]) -
@@ -250,14 +268,18 @@ PLUMB_TIER_INLINE V scale_by_power(V p, V shifted) {
            float_from_bits(static_cast<std::uint32_t>(k - half + 127) << 23);
   });
 }
-PLUMB_TIER_INLINE V round_bf16(V a) { return each([&](int l) { return round_to_bf16(a.v[l]); }); }
+PLUMB_TIER_INLINE V round_bf16(V a) {
+  return each([&](int l) { return round_to_bf16(a.v[l]); });
+}
 PLUMB_TIER_INLINE float add_lanes(V a) {
   for (int width = kLanes / 2; width > 0; width /= 2) {
     for (int l = 0; l < width; ++l) a.v[l] += a.v[l + width];
   }
   return a.v[0];
 }
-PLUMB_TIER_INLINE V swap_pairs(V a) { return each([&](int l) { return a.v[l ^ 1]; }); }
+PLUMB_TIER_INLINE V swap_pairs(V a) {
+  return each([&](int l) { return a.v[l ^ 1]; });
+}
 
 PLUMB_TIER_INLINE std::uint8_t byte_at(const void* p, int i) {
   return static_cast<const std::uint8_t*>(p)[i];

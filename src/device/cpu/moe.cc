@@ -32,8 +32,7 @@ void CpuKernels::group_pairs(const MoeArgs& a) {
     groups_.push_back({&a.experts[static_cast<std::size_t>(e)], cursor[e], count, a.k_block_up,
                        a.k_block_down, 0, false});
   }
-  groups_.push_back(
-      {&a.shared, tokens * k, tokens, a.k_block_shared, a.k_block_shared, 0, true});
+  groups_.push_back({&a.shared, tokens * k, tokens, a.k_block_shared, a.k_block_shared, 0, true});
   int* token = grow(pair_token_, pairs);
   float* weight = grow(pair_weight_, pairs);
   for (int t = 0; t < tokens; ++t) {
@@ -75,7 +74,9 @@ void CpuKernels::expert_inputs(const MoeArgs& a) {
 void CpuKernels::expert_up(const MoeArgs& a) {
   std::int64_t pieces = 0, cost = 0;
   const int piece = tiles_per_piece(2 * tiles_of(a.shared.w1) * static_cast<int>(groups_.size()));
-  const auto half = [piece](const ExpertGroup& g) { return (tiles_of(g.weights->w1) + piece - 1) / piece; };
+  const auto half = [piece](const ExpertGroup& g) {
+    return (tiles_of(g.weights->w1) + piece - 1) / piece;
+  };
   for (ExpertGroup& g : groups_) {
     g.first_piece = pieces;
     pieces += 2 * half(g);
@@ -92,8 +93,8 @@ void CpuKernels::expert_up(const MoeArgs& a) {
       const WeightView& w = gate ? g.weights->w1 : g.weights->w3;
       const int tile = (gate ? local : local - per_half) * piece;
       const auto first = static_cast<std::size_t>(g.first);
-      multiply({&w, pair_x_.data() + first, (gate ? pair_g_ : pair_u_).data() + first, g.count, g.k_up,
-                a.round_bf16},
+      multiply({&w, pair_x_.data() + first, (gate ? pair_g_ : pair_u_).data() + first, g.count,
+                g.k_up, a.round_bf16},
                tile, std::min(tiles_of(w), tile + piece), thread);
     }
   };
@@ -115,7 +116,8 @@ void CpuKernels::expert_activation(const MoeArgs& a) {
   parallel(pairs, 1, std::int64_t{pairs} * a.shared.w1.rows * 20, run);
 }
 
-// out = sum of w2 a, experts ascending, the shared one last. A thread owns output rows of all experts.
+// out = sum of w2 a, experts ascending, the shared one last. A thread owns output rows of all
+// experts.
 void CpuKernels::expert_down(const MoeArgs& a) {
   const int tokens = a.x.rows, d = a.out.cols;
   float* y = grow(y_, tokens * d);
@@ -130,8 +132,9 @@ void CpuKernels::expert_down(const MoeArgs& a) {
     for (int t = 0; t < tokens; ++t) std::fill_n(a.out.row(t) + row, rows, 0.0f);
     for (const ExpertGroup& g : groups_) {
       const auto first = static_cast<std::size_t>(g.first);
-      multiply({&g.weights->w2, pair_a_.data() + first, y_rows_.data(), g.count, g.k_down, a.round_bf16},
-               first_tile, last_tile, thread);
+      multiply(
+          {&g.weights->w2, pair_a_.data() + first, y_rows_.data(), g.count, g.k_down, a.round_bf16},
+          first_tile, last_tile, thread);
       for (int i = 0; i < g.count; ++i) {
         const int t = pair_token_[first + static_cast<std::size_t>(i)];
         table_.add(y_rows_[static_cast<std::size_t>(i)] + row, rows, g.shared && a.round_bf16,

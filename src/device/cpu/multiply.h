@@ -22,7 +22,9 @@ struct Codes {
   static constexpr int kStep = 1;
   static constexpr bool kScaled = E == Element::kF8E4M3;
   static constexpr float kFactor = E == Element::kF8E4M3 ? 256.0f : 1.0f;
-  static constexpr int kBytes = kTileRows * (E == Element::kF32 ? 4 : E == Element::kF8E4M3 ? 1 : 2);
+  static constexpr int kBytes = kTileRows * (E == Element::kF32      ? 4
+                                             : E == Element::kF8E4M3 ? 1
+                                                                     : 2);
 
   PLUMB_TIER_INLINE void read(const std::byte* p, V scale, V (&w)[kStep]) {
     if constexpr (E == Element::kF32) w[0] = load(reinterpret_cast<const float*>(p));
@@ -135,7 +137,8 @@ template <Element E>
 void multiply_element(const TileProduct& a) {
   for (int tile = a.first_tile; tile < a.last_tile;) {
     const int panel = tile / kPanelTiles, sub = tile % kPanelTiles;
-    const int end = a.last_tile < (panel + 1) * kPanelTiles ? a.last_tile : (panel + 1) * kPanelTiles;
+    const int end =
+        a.last_tile < (panel + 1) * kPanelTiles ? a.last_tile : (panel + 1) * kPanelTiles;
     const int left = end - tile;
     if (kMaxSub >= 4 && left >= 4) {
       multiply_tokens<E, kMaxSub >= 4 ? 4 : 1>(a, panel, sub);
@@ -152,12 +155,18 @@ void multiply_element(const TileProduct& a) {
 
 PLUMB_TIER_INLINE void multiply_any(const TileProduct& a) {
   switch (a.element) {
-    case Element::kF32: return multiply_element<Element::kF32>(a);
-    case Element::kBF16: return multiply_element<Element::kBF16>(a);
-    case Element::kF16: return multiply_element<Element::kF16>(a);
-    case Element::kF8E4M3: return multiply_element<Element::kF8E4M3>(a);
-    case Element::kF4E2M1: return multiply_element<Element::kF4E2M1>(a);
-    default: return;  // check_tileable lets nothing else through
+    case Element::kF32:
+      return multiply_element<Element::kF32>(a);
+    case Element::kBF16:
+      return multiply_element<Element::kBF16>(a);
+    case Element::kF16:
+      return multiply_element<Element::kF16>(a);
+    case Element::kF8E4M3:
+      return multiply_element<Element::kF8E4M3>(a);
+    case Element::kF4E2M1:
+      return multiply_element<Element::kF4E2M1>(a);
+    default:
+      return;  // check_tileable lets nothing else through
   }
 }
 

@@ -10,7 +10,8 @@ static void pool(const PooledRow* rows, int count, int dim, bool round, float* o
   int c = 0;
   for (; c + kLanes <= dim; c += kLanes) {
     V top = splat(-__builtin_inff()), weights = splat(0.0f), sum = splat(0.0f);
-    for (int i = 0; i < count; ++i) top = max(add(load(rows[i].gates + c), load(rows[i].ape + c)), top);
+    for (int i = 0; i < count; ++i)
+      top = max(add(load(rows[i].gates + c), load(rows[i].ape + c)), top);
     for (int i = 0; i < count; ++i) {
       const V p = exp(sub(add(load(rows[i].gates + c), load(rows[i].ape + c)), top));
       weights = add(weights, p);
@@ -74,8 +75,8 @@ static void weigh_streams(const float* x, const float* pre, int hc, int d, bool 
 }
 
 // `out` may be `x`: a column of all streams is read before any of it is written.
-static void mix_streams(const float* f, const float* x, const float* post, const float* comb, int hc,
-                        int d, bool round, float* out) {
+static void mix_streams(const float* f, const float* x, const float* post, const float* comb,
+                        int hc, int d, bool round, float* out) {
   constexpr int kMost = 8;  // streams; the caller keeps to it
   int c = 0;
   for (; c + kLanes <= d; c += kLanes) {

@@ -53,20 +53,25 @@ struct KernelTable {
   // Up to 64 rows of one block, in order.
   void (*attend_block)(const AttendShape&, const float* q, const float* const* rows, int count,
                        AttendState& state) = nullptr;
-  void (*attend_finish)(const AttendState& state, float sink, int dim, bool round_bf16, float* out) = nullptr;
+  void (*attend_finish)(const AttendState& state, float sink, int dim, bool round_bf16,
+                        float* out) = nullptr;
   void (*decode_bf16)(const std::uint16_t* from, int n, float* to) = nullptr;
   // score[i] = sum_n w[n] max(0, q[n] . rows[i]).
   void (*index_scores)(const float* q, const float* w, int heads, int dim, const float* const* rows,
                        int count, float* score) = nullptr;
   void (*pool)(const PooledRow* rows, int count, int dim, bool round_bf16, float* out) = nullptr;
   float (*sum_of_squares)(const float* x, int n) = nullptr;  // in lanes
-  void (*scale_row)(const float* x, const float* gain, float r, int n, bool round_bf16, float* out) = nullptr;
-  float (*bf16_square_sum)(const float* x, int n) = nullptr;  // in lanes, each square rounded to bfloat16
-  void (*weigh_streams)(const float* x, const float* pre, int hc, int d, bool round_bf16, float* y) = nullptr;
+  void (*scale_row)(const float* x, const float* gain, float r, int n, bool round_bf16,
+                    float* out) = nullptr;
+  float (*bf16_square_sum)(const float* x,
+                           int n) = nullptr;  // in lanes, each square rounded to bfloat16
+  void (*weigh_streams)(const float* x, const float* pre, int hc, int d, bool round_bf16,
+                        float* y) = nullptr;
   void (*mix_streams)(const float* f, const float* x, const float* post, const float* comb, int hc,
                       int d, bool round_bf16, float* out) = nullptr;
   // g = silu(min(g, clamp)) * clamp(u) * weight; clamp <= 0: none.
-  void (*swiglu)(float* g, const float* u, int n, float clamp, float weight, bool round_bf16) = nullptr;
+  void (*swiglu)(float* g, const float* u, int n, float clamp, float weight,
+                 bool round_bf16) = nullptr;
   void (*add)(const float* x, int n, bool round_bf16, float* sum) = nullptr;  // sum += x
   void (*turns)(float position, const float* freq, int n, float* cos, float* sin) = nullptr;
   // Columns first .. first + 2 n of every head.

@@ -100,10 +100,9 @@ Status check_tileable(const WeightView& host) {
   const Format& f = host.format;
   const bool packed = f.element == Element::kF4E2M1, scaled = f.scale != ScaleType::kNone;
   const bool may_be_scaled = packed || f.element == Element::kF8E4M3;
-  const bool known = host.layout == Layout::kRowMajor && is_weight_format(f) &&
-                     (may_be_scaled || !scaled);
-  const bool whole_pairs =
-      !packed || (host.cols % 2 == 0 && (!scaled || f.block_cols % 2 == 0));
+  const bool known =
+      host.layout == Layout::kRowMajor && is_weight_format(f) && (may_be_scaled || !scaled);
+  const bool whole_pairs = !packed || (host.cols % 2 == 0 && (!scaled || f.block_cols % 2 == 0));
   if (known && whole_pairs && host.rows > 0 && host.cols > 0) return {};
   return Error{Code::kUnsupported,
                "The device cpu cannot read a weight of " + std::to_string(host.rows) + " x " +

@@ -2,13 +2,14 @@
 //
 //   tile    16 output rows; the last tile of a matrix is filled up with zero rows
 //   panel   4 tiles (64 rows), the last panel of a matrix maybe fewer; panels follow each other
-//   group   within a panel, the columns of one scale block: first the scales of the panel's rows, one
+//   group   within a panel, the columns of one scale block: first the scales of the panel's rows,
+//   one
 //           per row, then the codes, column after column (E2M1: pair of columns after pair), each
 //           column the panel's rows in order. Without scales a panel is a single group.
 //
 // So a core that multiplies a panel reads one sequential stream, and an output element is one chain
-// over k whatever the number of tokens or threads. Size: as published, plus at most one scale per row
-// and scale block.
+// over k whatever the number of tokens or threads. Size: as published, plus at most one scale per
+// row and scale block.
 #pragma once
 
 #include <cstddef>
@@ -68,8 +69,8 @@ TileShape tile_shape(const WeightView& w);
 Status check_tileable(const WeightView& host);
 
 // Writes rows [first_row, last_row) into `to`, which holds tile_shape(host).total_bytes() zeroed
-// bytes; ranges that do not overlap may be written by several threads. kCorrupt names a NaN code or a
-// scale beyond 2^119: neither belongs in a weight, and the kernels do not look for them.
+// bytes; ranges that do not overlap may be written by several threads. kCorrupt names a NaN code or
+// a scale beyond 2^119: neither belongs in a weight, and the kernels do not look for them.
 Status tile_rows(const WeightView& host, int first_row, int last_row, std::byte* to);
 
 // Row `row` of a tiled weight as fp32: out[cols].

@@ -55,7 +55,9 @@ class Head {
 class RowBlocks {
  public:
   RowBlocks(const AttendArgs& a, int t)
-      : a_(a), t_(t), scratch_(static_cast<std::size_t>(kBlock) * static_cast<std::size_t>(a.dim)) {}
+      : a_(a),
+        t_(t),
+        scratch_(static_cast<std::size_t>(kBlock) * static_cast<std::size_t>(a.dim)) {}
 
   template <class Visit>
   void for_each(Visit visit) {

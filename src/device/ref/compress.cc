@@ -7,7 +7,8 @@
 namespace plumb {
 namespace {
 
-// One row that an entry pools over: its values and gates from column `half`, and its place in `ape`.
+// One row that an entry pools over: its values and gates from column `half`, and its place in
+// `ape`.
 struct PooledRow {
   const float* values;
   const float* gates;

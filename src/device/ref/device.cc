@@ -10,8 +10,8 @@ namespace plumb {
 
 Result<WeightView> RefDevice::place(const WeightView& host, Placement placement) {
   if (host.layout != Layout::kRowMajor || !is_weight_format(host.format)) {
-    return Error{Code::kUnsupported, "The device ref cannot read weights stored as " +
-                                         format_name(host.format) + "."};
+    return Error{Code::kUnsupported,
+                 "The device ref cannot read weights stored as " + format_name(host.format) + "."};
   }
   if (placement == Placement::kMapped) return host;
   const std::size_t data = data_bytes(host.format, host.rows, host.cols);

@@ -95,7 +95,8 @@ void RefKernels::hyper_post(const HyperPostArgs& a) {
   const int d = a.f.cols, hc = a.hc;
   std::vector<float> mixed(static_cast<std::size_t>(hc));
   for (int t = 0; t < a.f.rows; ++t) {
-    const float *f = a.f.row(t), *x = a.streams.row(t), *post = a.post.row(t), *comb = a.comb.row(t);
+    const float *f = a.f.row(t), *x = a.streams.row(t), *post = a.post.row(t),
+                *comb = a.comb.row(t);
     float* out = a.out.row(t);
     for (int c = 0; c < d; ++c) {
       for (int k = 0; k < hc; ++k) {

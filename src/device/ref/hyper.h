@@ -5,8 +5,8 @@
 
 namespace plumb::ref {
 
-// From the mixing logits m[(2 + hc) * hc] (before the factor rho) of one token: pre[hc], post[hc] and
-// comb[hc * hc] after Sinkhorn.
+// From the mixing logits m[(2 + hc) * hc] (before the factor rho) of one token: pre[hc], post[hc]
+// and comb[hc * hc] after Sinkhorn.
 void hyper_weights(const HyperPreArgs& a, const float* m, float rho, float* pre, float* post,
                    float* comb);
 

@@ -66,8 +66,9 @@ TEST(RefHyper, pre_and_head_weigh_the_streams) {
   std::vector<float> x = {1, 2, -1, 0.5f}, fn(24 * 4), base(24, 0.0f), y(1), post(4), comb(16);
   const std::vector<float> scale = {1, 1, 1};
   fn[0] = 1;  // m[0] = rho * x[0]
-  HyperPreArgs a{mat(x, 1, 4), f32_weight(fn, 24, 4), base.data(), scale.data(), 4, 20, 1e-6f, 1e-6f,
-                 false, mat(y, 1, 1), mat(post, 1, 4), mat(comb, 1, 16)};
+  HyperPreArgs a{
+      mat(x, 1, 4), f32_weight(fn, 24, 4), base.data(),     scale.data(),    4, 20, 1e-6f, 1e-6f,
+      false,        mat(y, 1, 1),          mat(post, 1, 4), mat(comb, 1, 16)};
   RefKernels().hyper_pre(a);
   const double rho = 1 / std::sqrt((1 + 4 + 1 + 0.25) / 4 + 1e-6);
   const double first = 1 / (1 + std::exp(-rho)) + 1e-6;
@@ -75,7 +76,7 @@ TEST(RefHyper, pre_and_head_weigh_the_streams) {
   for (const float p : post) EXPECT_EQ(p, 1.0f);
   for (const float c : comb) EXPECT_NEAR(c, 0.25f, 1e-5);
   HyperHeadArgs h{mat(x, 1, 4), f32_weight(fn, 4, 4), base.data(), scale.data(), 4, 1e-6f, 1e-6f,
-                  false, mat(y, 1, 1)};
+                  false,        mat(y, 1, 1)};
   y[0] = 0;
   RefKernels().hyper_head(h);
   EXPECT_NEAR(y[0], first * 1 + (0.5 + 1e-6) * 1.5, 1e-6);
@@ -164,10 +165,12 @@ TEST(RefRoute, matches_the_published_example) {
 TEST(RefMoe, clamped_swiglu_check_values) {
   const double cases[][3] = {{12, 15, 99.9954602}, {-12, -15, 7.373e-4}, {0.5, -0.25, -0.0778074}};
   for (const auto& [g, u, expected] : cases) {
-    std::vector<float> x = {1}, w1 = {static_cast<float>(g)}, w3 = {static_cast<float>(u)}, one = {1};
+    std::vector<float> x = {1}, w1 = {static_cast<float>(g)}, w3 = {static_cast<float>(u)},
+                       one = {1};
     std::vector<float> none = {0}, weight = {0.5f}, out(1);
     const ExpertWeights expert{f32_weight(w1, 1, 1), f32_weight(w3, 1, 1), f32_weight(one, 1, 1)};
-    const ExpertWeights shared{f32_weight(none, 1, 1), f32_weight(none, 1, 1), f32_weight(one, 1, 1)};
+    const ExpertWeights shared{f32_weight(none, 1, 1), f32_weight(none, 1, 1),
+                               f32_weight(one, 1, 1)};
     std::vector<std::int32_t> id = {0};
     MoeArgs a;
     a.x = mat(x, 1, 1);
@@ -188,12 +191,14 @@ TEST(RefMoe, clamped_swiglu_check_values) {
 }
 
 TEST(RefQuant, published_examples) {
-  std::vector<float> x = {9, 0.10009766f, -3.296875f, 2.5f, 0.0078125f, 1, -0.75f, 0.30078125f, 0, 7};
+  std::vector<float> x = {9, 0.10009766f, -3.296875f,  2.5f, 0.0078125f,
+                          1, -0.75f,      0.30078125f, 0,    7};
   FakeQuantArgs a{mat(x, 1, 10), FakeQuantArgs::Kind::kE4M3, 1, 8, 128, mat(x, 1, 10)};
   std::vector<float> out(10);
   a.out = mat(out, 1, 10);
   RefKernels().fake_quant(a);
-  EXPECT_EQ(out, (std::vector<float>{9, 0.1015625f, -3.25f, 2.5f, 0.0078125f, 1, -0.75f, 0.3125f, 0, 7}));
+  EXPECT_EQ(
+      out, (std::vector<float>{9, 0.1015625f, -3.25f, 2.5f, 0.0078125f, 1, -0.75f, 0.3125f, 0, 7}));
   a.kind = FakeQuantArgs::Kind::kE2M1;
   a.block = 32;
   a.out = mat(x, 1, 10);  // in place
@@ -211,7 +216,9 @@ TEST(RefHadamard, is_its_own_inverse_and_sylvester_ordered) {
   RefKernels().hadamard({mat(x, 1, 256), 128, false});
   const auto factor = static_cast<float>(1 / std::sqrt(128.0));
   for (int i = 0; i < 128; ++i) {
-    const auto sign = [i](int j) { return __builtin_popcount(static_cast<unsigned>(i & j)) % 2 ? -1.0f : 1.0f; };
+    const auto sign = [i](int j) {
+      return __builtin_popcount(static_cast<unsigned>(i & j)) % 2 ? -1.0f : 1.0f;
+    };
     EXPECT_EQ(x[static_cast<std::size_t>(i)], sign(3) * factor);
     EXPECT_EQ(x[static_cast<std::size_t>(128 + i)], sign(5) * 2 * factor);
   }
@@ -254,8 +261,8 @@ TEST(RefNorm, weighted_unweighted_and_the_bfloat16_chain) {
   a.round_bf16 = true;
   RefKernels().rms_norm(a);
   for (const float y : out) EXPECT_EQ(y, round_to_bf16(y));
-  // 1.0078125 squared is 1.01568..., which bfloat16 rounds to 1.015625; the mean of eight equal ones
-  // is the same; rsqrt(1.015625) = 0.99227... rounds to 0.9921875; the product to 1.0.
+  // 1.0078125 squared is 1.01568..., which bfloat16 rounds to 1.015625; the mean of eight equal
+  // ones is the same; rsqrt(1.015625) = 0.99227... rounds to 0.9921875; the product to 1.0.
   std::vector<float> q(8, 1.0078125f), normed(8);
   RefKernels().rms_norm({mat(q, 1, 8), nullptr, 1e-6f, false, true, mat(normed, 1, 8)});
   for (const float y : normed) EXPECT_EQ(y, 1.0f);
@@ -267,14 +274,16 @@ TEST(RefMatmul, storage_does_not_change_a_byte) {
   std::vector<std::uint8_t> codes(rows * cols / 2);
   std::vector<std::uint8_t> scales(rows * cols / 32);
   for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::uint8_t>(37 * i + 11);
-  for (std::size_t i = 0; i < scales.size(); ++i) scales[i] = static_cast<std::uint8_t>(120 + i % 5);
+  for (std::size_t i = 0; i < scales.size(); ++i)
+    scales[i] = static_cast<std::uint8_t>(120 + i % 5);
   const WeightView fp4{reinterpret_cast<const std::byte*>(codes.data()),
                        reinterpret_cast<const std::byte*>(scales.data()), kFormatMxF4, rows, cols};
   std::vector<float> wide(rows * cols);
   std::vector<std::uint16_t> half(rows * cols);
   for (int n = 0; n < rows; ++n) dequantise(fp4, n, {wide.data() + n * cols, 96});
   for (std::size_t i = 0; i < wide.size(); ++i) half[i] = float_to_bf16(wide[i]);
-  const WeightView bf16{reinterpret_cast<const std::byte*>(half.data()), nullptr, kFormatBF16, rows, cols};
+  const WeightView bf16{reinterpret_cast<const std::byte*>(half.data()), nullptr, kFormatBF16, rows,
+                        cols};
   std::vector<float> x(cols), y4(rows), y16(rows), y32(rows), blocked(rows);
   for (int i = 0; i < cols; ++i) x[static_cast<std::size_t>(i)] = std::sin(static_cast<float>(i));
   RefKernels().matmul({mat(x, 1, cols), fp4, 0, false, mat(y4, 1, rows)});
@@ -300,8 +309,18 @@ TEST(RefIndex, ties_go_to_the_lower_index_and_order_is_ascending) {
   const PagedRows rows{reinterpret_cast<std::byte*>(keys.data()), &page, 8, 0, Element::kF32};
   std::vector<std::int32_t> selected(3);
   std::int32_t count = 0;
-  IndexTopKArgs a{mat(q, 1, dim), mat(w, 1, 1), 1.0f, false, &sequence, &seen, &rows, 1, dim, 3,
-                  Mat<std::int32_t>::dense(selected.data(), 1, 3), &count};
+  IndexTopKArgs a{mat(q, 1, dim),
+                  mat(w, 1, 1),
+                  1.0f,
+                  false,
+                  &sequence,
+                  &seen,
+                  &rows,
+                  1,
+                  dim,
+                  3,
+                  Mat<std::int32_t>::dense(selected.data(), 1, 3),
+                  &count};
   RefKernels().index_top_k(a);
   EXPECT_EQ(count, 3);
   EXPECT_EQ(selected, (std::vector<std::int32_t>{1, 2, 3}));

@@ -29,7 +29,8 @@ class ExpertRun {
       gate_[static_cast<std::size_t>(i)] = round_if(a_.round_bf16, math::silu(g) * u * weight);
     }
     if (a_.quantise_inputs) {
-      ref::fake_quant_row(gate_.data(), gate_.data(), inter, kInputBlock, FakeQuantArgs::Kind::kE4M3);
+      ref::fake_quant_row(gate_.data(), gate_.data(), inter, kInputBlock,
+                          FakeQuantArgs::Kind::kE4M3);
     }
     out_.resize(static_cast<std::size_t>(d));
     product(e.w2, gate_.data(), k_down, out_);

@@ -5,7 +5,8 @@
 
 namespace plumb::ref {
 
-// x[0, cols) -> out[0, cols), per `block` columns (the last may be partial). May be the same memory.
+// x[0, cols) -> out[0, cols), per `block` columns (the last may be partial). May be the same
+// memory.
 void fake_quant_row(const float* x, float* out, int cols, int block, FakeQuantArgs::Kind kind);
 
 }  // namespace plumb::ref

@@ -11,7 +11,9 @@ namespace {
 
 // Ids of the k largest of score + bias, the lower id first on ties, by k scans.
 void pick_largest(const float* score, const float* bias, int experts, int k, std::int32_t* picked) {
-  const auto value = [score, bias](int e) { return bias == nullptr ? score[e] : score[e] + bias[e]; };
+  const auto value = [score, bias](int e) {
+    return bias == nullptr ? score[e] : score[e] + bias[e];
+  };
   const auto taken = [picked](int e, int count) {
     return std::find(picked, picked + count, e) != picked + count;
   };

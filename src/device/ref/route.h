@@ -5,8 +5,8 @@
 
 namespace plumb::ref {
 
-// From the router's logits z[experts] of token t: fills row t of a.expert and a.weight. Overwrites z
-// with the scores sqrt(softplus(z)).
+// From the router's logits z[experts] of token t: fills row t of a.expert and a.weight. Overwrites
+// z with the scores sqrt(softplus(z)).
 void choose_experts(const RouteArgs& a, int t, float* z);
 
 }  // namespace plumb::ref
