@@ -1,0 +1,187 @@
+#include "gateway/local_provider.h"
+
+#include <deque>
+#include <utility>
+
+#include "gateway/stop_scanner.h"
+
+namespace plumb {
+namespace {
+
+// Prefixes are shared within a tenant only.
+std::uint64_t scope_of(const std::string& tenant) {
+  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  for (const char c : tenant) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return tenant.empty() ? 0 : hash;
+}
+
+class LocalStream final : public ChatStream {
+ public:
+  LocalStream(std::unique_ptr<Generation> generation, const Tokenizer& tokenizer,
+              std::unique_ptr<ReplyParser> parser, std::vector<std::string> stops, bool report_tokens)
+      : generation_(std::move(generation)),
+        tokenizer_(tokenizer),
+        parser_(std::move(parser)),
+        decoder_(tokenizer),
+        scanner_(std::move(stops)),
+        report_tokens_(report_tokens) {}
+
+  std::optional<ChatEvent> try_next() override {
+    while (ready_.empty() && !over_) {
+      auto event = generation_->events().try_pop();
+      if (!event) return std::nullopt;
+      take(*event);
+    }
+    return pop();
+  }
+
+  std::optional<ChatEvent> next(std::stop_token stop) override {
+    while (ready_.empty() && !over_) {
+      auto event = generation_->events().pop(stop);
+      if (!event) return std::nullopt;
+      take(*event);
+    }
+    return pop();
+  }
+
+  void cancel() override { generation_->cancel(); }
+  void set_waker(std::function<void()> wake) override {
+    generation_->events().set_waker(std::move(wake));
+  }
+
+ private:
+  std::optional<ChatEvent> pop() {
+    if (ready_.empty()) return std::nullopt;
+    std::optional<ChatEvent> event(std::move(ready_.front()));
+    ready_.pop_front();
+    return event;
+  }
+
+  void take(GenerationEvent& event) {
+    if (auto* token = std::get_if<TokenEvent>(&event)) {
+      // Tokens that were on their way when a stop string was found are not part of the answer.
+      if (!scanner_.matched()) take_token(*token);
+    } else if (auto* end = std::get_if<GenerationEnd>(&event)) {
+      finish(*end);
+    } else if (auto* progress = std::get_if<PromptProgress>(&event)) {
+      ready_.emplace_back(*progress);
+    }
+  }
+
+  void take_token(TokenEvent& token) {
+    ++completion_;
+    if (report_tokens_) {
+      ready_.emplace_back(TokenInfo{token.token, std::string(tokenizer_.bytes(token.token)),
+                                    token.logprob, std::move(token.top)});
+    }
+    std::vector<ReplyDelta> deltas;
+    if (parser_) {
+      parser_->push(token.token, deltas);
+    } else {
+      deltas.emplace_back(ContentDelta{decoder_.push(token.token)});
+    }
+    for (ReplyDelta& delta : deltas) emit(delta);
+    if (scanner_.matched()) generation_->cancel();
+  }
+
+  // Only the answer's own text is searched for stop strings: they cannot cut reasoning or a call.
+  void emit(ReplyDelta& delta) {
+    if (scanner_.matched()) return;
+    if (auto* content = std::get_if<ContentDelta>(&delta)) {
+      content->text = scanner_.push(content->text);
+      if (!content->text.empty()) ready_.emplace_back(std::move(delta));
+      return;
+    }
+    if (std::holds_alternative<ReasoningDelta>(delta)) reasoning_ = completion_;
+    release_held();
+    ready_.emplace_back(std::move(delta));
+  }
+
+  void release_held() {
+    std::string held = scanner_.flush();
+    if (!held.empty()) ready_.emplace_back(ReplyDelta(ContentDelta{std::move(held)}));
+  }
+
+  void finish(GenerationEnd& end) {
+    Finished finished;
+    if (!scanner_.matched()) {
+      std::vector<ReplyDelta> deltas;
+      if (parser_) {
+        parser_->finish(deltas);
+      } else {
+        deltas.emplace_back(ContentDelta{decoder_.finish()});
+      }
+      for (ReplyDelta& delta : deltas) emit(delta);
+      if (!scanner_.matched()) release_held();
+      if (parser_) {
+        finished.unfinished_calls = parser_->unfinished_calls();
+        finished.lost_markup = parser_->lost_markup();
+      }
+    }
+    const GenerationUsage& u = end.usage;
+    finished.usage = {u.prompt,   u.cached,   completion_, reasoning_, u.drafted,
+                      u.accepted, u.queue_ms, u.prompt_ms, u.decode_ms};
+    finished.reason = scanner_.matched() ? FinishReason::kStop : end.reason;
+    finished.stop = scanner_.matched();
+    if (!scanner_.matched()) finished.error = std::move(end.error);
+    ready_.emplace_back(std::move(finished));
+    over_ = true;
+  }
+
+  std::unique_ptr<Generation> generation_;
+  const Tokenizer& tokenizer_;
+  std::unique_ptr<ReplyParser> parser_;  // null: raw text
+  TextDecoder decoder_;
+  StopScanner scanner_;
+  bool report_tokens_;
+  std::deque<ChatEvent> ready_;
+  bool over_ = false;
+  int completion_ = 0;
+  int reasoning_ = 0;  // tokens up to the last one that completed reasoning text
+};
+
+}  // namespace
+
+Result<RenderedPrompt> LocalProvider::render(const Prompt& prompt) const {
+  if (const auto* conversation = std::get_if<Conversation>(&prompt)) {
+    if (!format_) {
+      return Error{Code::kUnsupported, "The model " + model_ + " has no chat format, expected raw text."};
+    }
+    return format_->render(*conversation);
+  }
+  RenderedPrompt rendered;
+  if (const auto* raw = std::get_if<RawText>(&prompt)) {
+    rendered.tokens.push_back(engine_.model().bos);
+    tokenizer_.encode(raw->text, rendered.tokens);
+  } else {
+    rendered.tokens = std::get<std::vector<Token>>(prompt);
+  }
+  return rendered;
+}
+
+Result<std::unique_ptr<ChatStream>> LocalProvider::chat(ChatRequest request, const CallContext& context) {
+  if (!request.model.empty() && request.model != model_) {
+    return Error{Code::kNotFound, "There is no model \"" + request.model + "\", expected \"" + model_ + "\"."};
+  }
+  PLUMB_TRY(rendered, render(request.prompt));
+  GenerateRequest generate;
+  generate.prompt = std::move(rendered.tokens);
+  generate.boundaries = std::move(rendered.boundaries);
+  generate.sampling = std::move(request.sampling);
+  generate.max_tokens = request.max_tokens;
+  generate.deadline = context.deadline;
+  generate.speculate = request.speculate;
+  generate.session = std::move(request.session);
+  generate.scope = scope_of(context.tenant);
+  const auto* conversation = std::get_if<Conversation>(&request.prompt);
+  if (!request.ignore_end) {
+    if (conversation) generate.stop_tokens = format_->stop_tokens();
+    else generate.stop_tokens = {engine_.model().eos};
+  }
+  PLUMB_TRY(generation, engine_.submit(std::move(generate)));
+  return std::unique_ptr<ChatStream>(std::make_unique<LocalStream>(
+      std::move(generation), tokenizer_, conversation ? format_->make_parser(*conversation) : nullptr,
+      std::move(request.stop), request.report_tokens));
+}
+
+}  // namespace plumb

@@ -1,0 +1,38 @@
+// Our engine behind the Provider interface.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "gateway/provider.h"
+#include "text/chat_format.h"
+#include "text/tokenizer.h"
+
+namespace plumb {
+
+// Renders, tokenizes and submits on the caller's thread; on the consumer's, decodes, finds stop
+// strings and parses the reply. Everything it borrows must outlive it and its streams. Thread-safe.
+class LocalProvider final : public Provider {
+ public:
+  // `format` may be null: then only raw text and token ids can be asked for.
+  LocalProvider(std::string model, const Tokenizer& tokenizer, const ChatFormat* format, Engine& engine)
+      : model_(std::move(model)), tokenizer_(tokenizer), format_(format), engine_(engine) {}
+
+  std::vector<std::string> models() const override { return {model_}; }
+  bool healthy() const override { return engine_.healthy(); }
+  // kNotFound: another model's name. kInvalid, kExhausted, kUnavailable as in Engine::submit.
+  Result<std::unique_ptr<ChatStream>> chat(ChatRequest request, const CallContext& context) override;
+
+  // The prompt as the model will see it.
+  Result<RenderedPrompt> render(const Prompt& prompt) const;
+
+ private:
+  std::string model_;
+  const Tokenizer& tokenizer_;
+  const ChatFormat* format_;
+  Engine& engine_;
+};
+
+}  // namespace plumb

@@ -1,0 +1,102 @@
+// Whatever answers chats: our engine, a remote service, a fake, a router.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "engine/request.h"
+#include "text/chat.h"
+
+namespace plumb {
+
+// Raw text gets the model's begin-of-sequence token in front and nothing else; token ids are taken
+// as they are.
+struct RawText { std::string text; };
+using Prompt = std::variant<Conversation, RawText, std::vector<Token>>;
+
+struct ChatRequest {
+  std::string model;  // empty: whatever the provider has
+  Prompt prompt;
+  SamplingParams sampling;
+  std::vector<std::string> stop;  // end the answer's text and are not part of it
+  int max_tokens = -1;            // -1: as many as the context allows
+  bool speculate = true;
+  bool report_tokens = false;     // TokenInfo events
+  bool ignore_end = false;        // goes on past the model's own end of turn
+  std::string session;            // see GenerateRequest::session
+};
+
+struct Usage {
+  int prompt = 0;
+  int cached = 0;      // prompt tokens that were not computed again
+  int completion = 0;
+  int reasoning = 0;   // completion tokens before the answer began
+  int drafted = 0, accepted = 0;
+  double queue_ms = 0, prompt_ms = 0, decode_ms = 0;
+};
+
+// One token of the answer, before the text it completes.
+struct TokenInfo {
+  Token token = 0;
+  std::string bytes;  // may be half a character
+  float logprob = 0;  // if asked for
+  std::vector<TokenLogprob> top;
+};
+
+// Comes once, last.
+struct Finished {
+  FinishReason reason = FinishReason::kStop;
+  Usage usage;
+  std::optional<Error> error;             // with kFailed
+  std::optional<std::string> stop;        // the stop string that ended it
+  std::vector<int> unfinished_calls;      // tool calls that were cut off: must not be run
+  bool lost_markup = false;               // cut-off markup was left out of the deltas
+};
+using ChatEvent = std::variant<ReplyDelta, TokenInfo, PromptProgress, Finished>;
+
+struct CallContext {
+  std::string request_id;
+  std::string tenant;
+  std::optional<std::chrono::steady_clock::time_point> deadline;
+};
+
+// A reply in progress, pulled by one consumer. Decoding and parsing happen in the pull, on the
+// consumer's thread. Destroying it cancels. Thread-compatible.
+class ChatStream {
+ public:
+  virtual ~ChatStream() = default;
+  virtual std::optional<ChatEvent> try_next() = 0;                  // nullopt: nothing yet, or over
+  virtual std::optional<ChatEvent> next(std::stop_token stop = {}) = 0;  // nullopt: over, or stopped
+  virtual void cancel() = 0;  // the reply ends soon, with what was written so far; Finished still comes
+  virtual void set_waker(std::function<void()> wake) = 0;  // as in Channel
+};
+
+// Thread-safe. chat() returns before the first token and does not wait for it.
+class Provider {
+ public:
+  virtual ~Provider() = default;
+  virtual std::vector<std::string> models() const = 0;
+  virtual bool healthy() const = 0;
+  virtual Result<std::unique_ptr<ChatStream>> chat(ChatRequest request, const CallContext& context) = 0;
+};
+
+struct ChatReply {
+  Message message;  // without calls that were cut off
+  std::vector<TokenInfo> tokens;
+  Finished finish;
+};
+// Blocks until Finished. The error of a failed reply is the result's.
+Result<ChatReply> collect(ChatStream& stream);
+
+// Adds one step of a reply to the message it makes.
+void append(Message& message, const ReplyDelta& delta);
+
+}  // namespace plumb
