@@ -6,7 +6,7 @@ import torch
 from tokenizers import Tokenizer
 
 import chat
-from dialogues import MIX, dialogue
+from dialogues import EARLY, MIX, dialogue
 from world import World
 
 PROMPT_WEIGHT = 0.05  # the assistant's own tokens weigh 1
@@ -53,9 +53,9 @@ def filled(encoder, d, ids, weights, room, seed, index):
 class Stream:
     """Endless deterministic batches (B, T) with B * T constant; rows are sorted into lengths."""
 
-    def __init__(self, encoder, seed, tokens, lengths, lines=(), mix=None, start=0):
+    def __init__(self, encoder, seed, tokens, lengths, lines=(), early=0, start=0):
         self.encoder, self.seed, self.tokens, self.lengths = encoder, seed, tokens, lengths
-        self.lines, self.index, self.mix = lines, start, mix or MIX
+        self.lines, self.index, self.early = lines, start, early
         self.rows = {t: [] for t in lengths}
 
     def next(self):
@@ -67,11 +67,12 @@ class Stream:
             self.add()
 
     def add(self):
-        d = dialogue(self.seed, self.index, self.mix, self.lines)
+        early = self.index < self.early
+        d = dialogue(self.seed, self.index, EARLY if early else MIX, self.lines)
         self.index += 1
         ids, weights = self.encoder.dialogue(d)
         room = next((t for t in self.lengths if t >= len(ids)), None)
-        if room is None:
+        if room is None or (early and room > self.lengths[0]):
             return
         row = filled(self.encoder, d, ids, weights, room, self.seed, self.index)
         self.rows[room].append(row)

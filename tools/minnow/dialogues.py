@@ -4,14 +4,22 @@ import random
 
 from world import World
 
+# First steps: short dialogues only, most of them lookups.
+EARLY = {"lookup": 44, "lookup_system": 8, "story": 8, "sum": 10, "copy": 12, "json": 8, "talk": 6,
+         "mixed": 4}
+
 # (what, weight). Lookups are the foundation of everything else, so they are the most common.
 MIX = {
-    "lookup": 26, "lookup_system": 6, "think_lookup": 7, "story": 10, "sum": 10, "think_sum": 4,
-    "sort": 7, "copy": 6, "json": 11, "tool": 9, "talk": 6, "think_talk": 1, "mixed": 5, "unknown": 4,
+    "lookup": 24, "lookup_system": 4, "lookup_wide": 7, "lookup_far": 0.6, "think_lookup": 6,
+    "story": 9, "sum": 11, "think_sum": 4, "sort": 7, "copy": 5, "json": 10, "tool": 6, "talk": 3,
+    "think_talk": 1, "mixed": 4, "unknown": 3,
 }
 
+# (facts, filler sentences) of the lookups in longer contexts.
+SPREAD = {"lookup_wide": ((10, 26), (0, 14)), "lookup_far": ((10, 40), (30, 90))}
 
-def dialogue(seed, index, mix=None, lines=(), scale=None):
+
+def dialogue(seed, index, mix=None, lines=()):
     """Deterministic dialogue `index` of `seed`. `lines`: plain English for the unknown."""
     mix = mix or MIX
     rng = random.Random(f"mix/{seed}/{index}")
@@ -19,9 +27,10 @@ def dialogue(seed, index, mix=None, lines=(), scale=None):
     if what == "unknown" and not lines:
         what = "talk"
     w = World(seed, what, index)
+    if what in SPREAD:
+        facts, filler = SPREAD[what]
+        return w.lookup(rng.randint(*facts), rng.randint(*filler))
     if what in ("lookup", "lookup_system"):
-        if scale:
-            return w.lookup(rng.randint(*scale[0]), rng.randint(*scale[1]), asked=rng.randint(4, 8))
         return w.lookup()
     if what == "think_lookup":
         return w.lookup(thinking=True)

@@ -120,7 +120,8 @@ def stored_values(net):
 
 
 def record_logits(net, encoder, path):
-    """fp32 logits over one held-out dialogue, continued by others to 300 tokens."""
+    """fp32 logits over held-out dialogues joined to 300 tokens; draft_logits row t comes from the
+    streams at t and token t + 1."""
     ids, i = [], 0
     while len(ids) < 300:
         ids += encoder.dialogue(measure.held_out(measure.TASKS[i % 8], i, "logits"))[0]
@@ -128,9 +129,13 @@ def record_logits(net, encoder, path):
     ids = torch.tensor(ids[:300])
     models.Precision.dtype = torch.float32
     with torch.no_grad():
-        logits = net(ids[None], models.View(net.config, len(ids)))[0]
+        view = models.View(net.config, len(ids))
+        streams = net.trunk(ids[None], view)[0]
+        logits = net.logits(streams)[0]
+        view = models.View(net.config, len(ids) - 1)
+        draft = net.draft(streams[:, :-1], ids[None, 1:], view)[0][0]
     models.Precision.dtype = torch.bfloat16
-    save_file({"tokens": ids, "logits": logits.contiguous()}, path)
+    save_file({"tokens": ids, "logits": logits.contiguous(), "draft_logits": draft.contiguous()}, path)
 
 
 def main():

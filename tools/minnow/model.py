@@ -42,11 +42,45 @@ def cis(positions, freq):
     return torch.polar(torch.ones_like(angle), angle)  # [T, rope/2]
 
 
+class SinkSoftmax(torch.autograd.Function):
+    """Softmax over rows plus one sink column. scores [B, T, h, S + 1] is consumed; `mask` holds the
+    sink in its last column, where the score is 0. Stays in the scores' dtype, to move less memory."""
+
+    @staticmethod
+    def forward(ctx, scores, mask, sink):
+        mask = torch.cat([mask, sink.view(1, 1, -1, 1).expand(*mask.shape[:3], 1)], -1)
+        p = torch.softmax(scores.add_(mask), -1)
+        ctx.save_for_backward(p)
+        return p
+
+    @staticmethod
+    def backward(ctx, grad):
+        (p,) = ctx.saved_tensors
+        ds = torch._softmax_backward_data(grad, p, -1, p.dtype)
+        return ds, None, ds[..., -1].float().sum((0, 1))
+
+
+class Rotate(torch.autograd.Function):
+    """Rotates the last dims of x [..., D]; turn is complex and broadcasts against [..., rope/2]."""
+
+    @staticmethod
+    def forward(ctx, x, turn):
+        ctx.save_for_backward(turn)
+        return Rotate.turned(x, turn)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return Rotate.turned(grad, ctx.saved_tensors[0].conj()), None
+
+    @staticmethod
+    def turned(x, turn):
+        out = x.clone(memory_format=torch.contiguous_format)
+        torch.view_as_complex(out.unflatten(-1, (-1, 2)))[..., -turn.shape[-1] :].mul_(turn)
+        return out
+
+
 def rotate(x, turn):
-    """Rotates the last dims of x [..., D]; turn broadcasts against [..., rope/2]."""
-    n = turn.shape[-1] * 2
-    tail = torch.view_as_complex(x[..., -n:].unflatten(-1, (-1, 2)).contiguous())
-    return torch.cat([x[..., :-n], torch.view_as_real(tail * turn).flatten(-2)], -1)
+    return Rotate.apply(x, turn)
 
 
 class Sinkhorn(torch.autograd.Function):
@@ -74,24 +108,6 @@ class Sinkhorn(torch.autograd.Function):
         return p * (grad - alpha[:, None] - beta[None]), None, None
 
 
-class SinkSoftmax(torch.autograd.Function):
-    """Softmax over rows plus one sink column: scores [B, T, h, S + 1], the last column ignored."""
-
-    @staticmethod
-    def forward(ctx, scores, mask, sink):
-        s = torch.cat([scores[..., :-1] + mask, sink[:, None].expand(*scores.shape[:3], 1)], -1)
-        p = torch.softmax(s, -1)
-        ctx.save_for_backward(p)
-        return p
-
-    @staticmethod
-    def backward(ctx, grad):
-        (p,) = ctx.saved_tensors
-        pg = p * grad
-        ds = pg - p * pg.sum(-1, keepdim=True)
-        return ds, None, ds[..., -1].sum((0, 1))
-
-
 class Precision:
     """Type of the operands of large products: bf16 while training, fp32 when measuring."""
 
@@ -105,9 +121,8 @@ def linear(x, w):
 
 
 def product(a, b):
-    if Precision.dtype == torch.float32:
-        return torch.matmul(a, b)
-    return torch.matmul(a.bfloat16(), b.bfloat16()).float()
+    """Stays in Precision.dtype."""
+    return torch.matmul(a.to(Precision.dtype), b.to(Precision.dtype))
 
 
 class Linear(nn.Module):
@@ -227,7 +242,7 @@ class Indexer(nn.Module):
         q = rotate(self.wq_b(qr).view(b, t, self.heads, self.width), turn[:, None])
         k = self.compressor(x, turn)
         weight = self.weights_proj(x) * (self.width * self.heads) ** -0.5
-        dots = product(q.flatten(1, 2), k.transpose(1, 2)).view(b, t, self.heads, -1)
+        dots = product(q.flatten(1, 2), k.transpose(1, 2)).float().view(b, t, self.heads, -1)
         return (F.relu(dots) * weight.unsqueeze(-1)).sum(2)  # [B, T, entries]
 
 
@@ -284,15 +299,16 @@ class Attention(nn.Module):
             mask.append(visible[..., None, :] if visible.dim() == 3 else visible[None, :, None])
         rows = torch.cat(rows + [x.new_zeros(b, 1, self.D)], 1)
         s = product(q.flatten(1, 2) * self.D**-0.5, rows.transpose(1, 2)).view(b, t, self.h, -1)
-        mask = torch.cat([m.expand(max(n.shape[0] for n in mask), -1, -1, -1) for m in mask], -1)
+        many = max(m.shape[0] for m in mask)
+        mask = torch.cat([m.expand(many, -1, self.h, -1) for m in mask], -1)
         p = SinkSoftmax.apply(s, mask, self.attn_sink)
-        o = product(p.flatten(1, 2), rows).view(b, t, self.h, self.D)
+        o = product(p.flatten(1, 2), rows).float().view(b, t, self.h, self.D)
         o = rotate(o, turn.conj()[:, None]).view(b, t, self.groups, -1)
         wa = self.wo_a.weight.unflatten(0, (self.groups, -1))
         v = torch.cat([linear(o[:, :, g], wa[g]) for g in range(self.groups)], -1)
         kl = x.new_zeros(())
         if scores is not None and view.index_loss:
-            kl = index_kl(p[..., t:-1], scores)
+            kl = index_kl(p[..., t:-1].float(), scores)
         return self.wo_b(v), kl
 
 
@@ -375,11 +391,12 @@ class Block(nn.Module):
         y, load = self.ffn(y, ids.flatten())
         return self.hc_ffn.post(flat, y, post, mix).view(x.shape), kl, load
 
-    def compile_parts(self):
+    def compile_parts(self, attention):
         for hyper in (self.hc_attn, self.hc_ffn):
             hyper.pre = torch.compile(hyper.pre, dynamic=False)
             hyper.post = torch.compile(hyper.post, dynamic=False)
-        self.attn.compile(dynamic=False)
+        if attention:
+            self.attn.compile(dynamic=False)
         self.ffn.compile(dynamic=False)
 
 

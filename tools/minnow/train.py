@@ -70,9 +70,8 @@ class Muon:
         for group, buffers in zip(self.groups, self.buffers):
             updates = []
             for p, buffer in zip(group, buffers):
-                grad = p.grad if p.grad is not None else torch.zeros_like(p)
-                buffer.lerp_(grad, 1 - self.momentum)
-                updates.append(grad.lerp(buffer, self.momentum).reshape(-1, *p.shape[-2:]))
+                buffer.lerp_(p.grad, 1 - self.momentum)
+                updates.append(p.grad.lerp(buffer, self.momentum).reshape(-1, *p.shape[-2:]))
             o = orthogonal(torch.cat(updates))
             scale = max(1.0, o.shape[-2] / o.shape[-1]) ** 0.5
             for p, u in zip(group, o.split([u.shape[0] for u in updates])):
@@ -95,20 +94,20 @@ def produce(queue, args, rank, lines, start):
     """Data process: batches as numpy arrays with the index to resume from."""
     torch.set_num_threads(1)
     stream = data.Stream(data.Encoder(args.tokenizer / "tokenizer.json"), f"{args.seed}/{rank}",
-                         args.tokens, args.lengths, lines, start=start)
+                         args.tokens, args.lengths, lines, args.early, start)
     while True:
         ids, weights = stream.next()
         queue.put((ids.numpy(), weights.numpy(), stream.index))
 
 
-def make_view(shape, length, rng, rich):
-    """Half of the passes see a shorter window and shifted positions, so that the compressed rows
+def make_view(shape, length, rng, rich, index_loss=False):
+    """A third of the passes see a shorter window and shifted positions, so that the compressed rows
     must carry what the window cannot, at any distance."""
     window, positions = shape["sliding_window"], torch.arange(length)
-    if rich and rng.random() < 0.5:
+    if rich and rng.random() < 0.35:
         window = rng.randint(8, 64)
-    view = models.View(shape, length, window=window, index_loss=True, topk=length)
-    if rich and rng.random() < 0.4:
+    view = models.View(shape, length, window=window, index_loss=index_loss, topk=length)
+    if rich and rng.random() < 0.3:
         cut, jump = rng.randrange(length), int(2 ** rng.uniform(5, 15))
         positions = positions + (positions >= cut) * jump
         view.turns[1] = models.cis(positions, models.frequencies(shape, True))
@@ -168,10 +167,10 @@ class Peers:
 
 def warm_up(net, shape, args):
     """Compiles every shape that training will meet."""
-    for length in args.lengths:
+    for length in args.lengths[:1] if not args.compile_attention else args.lengths:
         ids = torch.randint(3, shape["vocab_size"], (args.tokens // length, length))
         for _ in range(2):
-            view = make_view(shape, length, random.Random(0), True)
+            view = make_view(shape, length, random.Random(0), True, length >= 512)
             main_loss, kl, draft, _ = losses(net, view, ids, torch.ones(ids.shape), True)
             (main_loss + kl + draft).backward()
             net.zero_grad(set_to_none=True)
@@ -185,14 +184,17 @@ def options():
     parser.add_argument("--minutes", type=float, default=75)
     parser.add_argument("--seed", default="minnow-1")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--tokens", type=int, default=2048, help="per process and step")
-    parser.add_argument("--lengths", type=int, nargs="*", default=[128, 256, 512])
+    parser.add_argument("--tokens", type=int, default=1024, help="per process and step")
+    parser.add_argument("--lengths", type=int, nargs="*", default=[128, 256, 512, 1024])
     parser.add_argument("--text", type=Path, nargs="*", default=[])
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--progress", type=float, default=0.0, help="where the schedule starts")
     parser.add_argument("--quantise-from", type=float, default=0.6)
     parser.add_argument("--measure-minutes", type=float, default=10)
+    parser.add_argument("--early", type=int, default=9000, help="dialogues of the short first phase")
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--cached", action="store_true", help="compiled code is already cached")
+    parser.add_argument("--compile-attention", action="store_true")
     return parser.parse_args()
 
 
@@ -216,7 +218,7 @@ class Trainer:
         self.blocks = list(self.net.layers) + [self.net.mtp.block]
         if not args.no_compile:
             for block in self.blocks:
-                block.compile_parts()
+                block.compile_parts(args.compile_attention)
         self.encoder = data.Encoder(args.tokenizer / "tokenizer.json")
         self.log = (args.out / "log.jsonl").open("a")
         self.began = time.time()
@@ -255,13 +257,15 @@ class Trainer:
 
     def train_step(self, ids, weights, quantised, rate):
         rng = random.Random(f"view/{self.args.seed}/{self.step}/{self.peers.rank}")
-        view = make_view(self.shape, ids.shape[1], rng, self.step > 300)
+        view = make_view(self.shape, ids.shape[1], rng, self.step > 500, ids.shape[1] >= 512)
         with stored_weights(self.net) if quantised else contextlib.nullcontext():
-            with_draft = self.step % 4 == 0
+            with_draft = self.step % 8 == 0
             main, kl, draft, loads = losses(self.net, view, ids, weights, with_draft)
             total = main + 0.2 * kl + (0.3 * draft if with_draft else 0.0)
             total.backward()
-        grads = [p.grad for p in self.net.parameters() if p.grad is not None]
+        for p in self.net.parameters():
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        grads = [p.grad for p in self.net.parameters()]
         self.peers.mean(grads + loads)
         if all(bool(g.isfinite().all()) for g in grads):
             torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
@@ -320,9 +324,12 @@ def work(rank, args):
     producer.start()
     if not args.no_compile:  # one after the other: the second finds the first one's code cached
         for turn in range(args.processes):
-            if turn == rank:
+            if turn == rank or args.cached:
                 warm_up(trainer.net, trainer.shape, args)
+            if args.cached:
+                break
             peers.wait()
+    peers.wait()
     trainer.began = time.time()
     trainer.run(queue)
     peers.wait()

@@ -43,6 +43,10 @@ class World:
         """Training never shows a held-out key; an evaluation asks about nothing else."""
         return is_held_out(key) == (self.held_out and asked)
 
+    def sometimes(self):
+        """Now and then a plain task is asked in thinking mode, in training only."""
+        return not self.held_out and self.rng.random() < 0.08
+
     # Facts.
 
     def facts(self, count, asked):
@@ -92,10 +96,12 @@ class World:
             count = self.rng.choice([2, 3, 4, 5, 6, 8, 10, 12])
         if filler is None:
             filler = self.rng.choice([0, 0, 1, 2, 4])
-        asked = min(count, asked or self.rng.randint(3, 6))
+        questions = asked or (8 if count > 9 else self.rng.randint(4, 9))
+        asked = min(count, asked or count)
         facts = self.facts(count, asked)
         text, queue = self.passage(facts, filler), facts[:asked]
         self.rng.shuffle(queue)
+        queue = (queue * questions)[:questions]
         style = self.rng.randrange(4)
         if style == 0:
             d.say("system", text)
@@ -111,7 +117,7 @@ class World:
     # Stories: who went where, what they bought there, whom they met, what they ate.
 
     def story(self, asked=None):
-        d = Dialogue(self.task)
+        d = Dialogue(self.task, self.sometimes())
         lines, questions = [], []
         for person in self.rng.sample(NAMES, self.rng.randint(1, 3)):
             while True:
@@ -165,7 +171,7 @@ class World:
         return d
 
     def sort(self, asked=None):
-        d = Dialogue(self.task)
+        d = Dialogue(self.task, self.sometimes())
         for _ in range(asked or self.rng.randint(2, 5)):
             while True:
                 numbers = self.rng.sample(range(1, 100), self.rng.randint(2, 5))
@@ -178,7 +184,7 @@ class World:
         return d
 
     def copy(self, asked=None):
-        d = Dialogue(self.task)
+        d = Dialogue(self.task, self.sometimes())
         pool = NAMES + words.CITIES + words.ANIMALS + words.FOODS + THINGS + words.COLOURS
         for _ in range(asked or self.rng.randint(1, 4)):
             while True:
@@ -209,7 +215,7 @@ class World:
         return record, text
 
     def json(self, asked=None):
-        d = Dialogue(self.task)
+        d = Dialogue(self.task, self.sometimes())
         style = self.rng.randrange(4)
         if style == 3:
             for _ in range(asked or self.rng.randint(1, 4)):
