@@ -8,6 +8,9 @@ class App;
 
 namespace plumb {
 
+void add_generate(CLI::App& app, int& status);
+void add_perplexity(CLI::App& app, int& status);
+void add_tokenize(CLI::App& app, int& status);
 void add_inspect(CLI::App& app, int& status);
 void add_synth(CLI::App& app, int& status);
 

@@ -13,6 +13,9 @@ using Add = void (*)(CLI::App& app, int& status);
 
 // In the order of `plumb --help`.
 constexpr Add kCommands[] = {
+    plumb::add_generate,
+    plumb::add_tokenize,
+    plumb::add_perplexity,
     plumb::add_inspect,
     plumb::add_synth,
 };

@@ -106,11 +106,10 @@ struct Bench {
       : stack(model, pool), core(*stack.model, *stack.pool, options) {}
 
   std::shared_ptr<Mailbox> add(GenerateRequest request) {
-    const Status fits = check_request(request, stack.model->info(), stack.pool->layout(),
-                                      stack.pool->stats().pages_total);
+    const EngineLimits limits = limits_of(stack.model->info(), *stack.pool, {});
+    const Status fits = check_request(request, limits);
     EXPECT_TRUE(fits) << fits.error().message;
-    auto mail = make_mailbox(request, room_for_one(stack.model->info(), stack.pool->layout(),
-                                                   stack.pool->stats().pages_total));
+    auto mail = make_mailbox(request, limits.context);
     core.add(std::move(request), mail);
     return mail;
   }
@@ -483,12 +482,12 @@ TEST(EngineCore, FailureOfTheDeviceEndsEverything) {
 TEST(EngineCore, RequestsThatCannotFitAreRefusedWithBothNumbers) {
   Bench bench({.pages = 4, .sequences = 1, .snapshot_bytes = 0});
   const auto check = [&](GenerateRequest request) {
-    const Status status = check_request(request, bench.stack.model->info(), bench.stack.pool->layout(), 4);
+    const Status status = check_request(request, limits_of(bench.stack.model->info(), *bench.stack.pool, {}));
     return status ? std::string() : status.error().message;
   };
   const std::string cache = check(request_of(random_tokens(60, 1), 5));
-  EXPECT_NE(cache.find("need 65 positions"), std::string::npos) << cache;
-  EXPECT_NE(cache.find("holds 64"), std::string::npos) << cache;
+  EXPECT_NE(cache.find("need 65 tokens"), std::string::npos) << cache;
+  EXPECT_NE(cache.find("the cache holds 64 tokens"), std::string::npos) << cache;
   EXPECT_EQ(check(request_of(random_tokens(60, 1), 4)), "");
   EXPECT_NE(check(request_of(random_tokens(64, 1), -1)).find("no room for an answer"), std::string::npos);
   EXPECT_NE(check(request_of({}, 1)).find("at least one"), std::string::npos);

@@ -16,8 +16,7 @@ class ThreadedEngine final : public Engine {
   ThreadedEngine(LanguageModel& model, StatePool& pool, const EngineOptions& options)
       : core_(model, pool, options),
         info_(model.info()),
-        layout_(pool.layout()),
-        pages_(pool.stats().pages_total),
+        limits_(limits_of(info_, pool, options)),
         max_queue_(options.max_queue),
         stats_(core_.stats()),
         thread_([this](std::stop_token stop) { run(stop); }) {}
@@ -31,7 +30,7 @@ class ThreadedEngine final : public Engine {
   EngineStats stats() const override;
   bool healthy() const override { return healthy_.load(); }
   const ModelInfo& model() const override { return info_; }
-  Pos room_for_one() const override { return plumb::room_for_one(info_, layout_, pages_); }
+  Pos context() const override { return limits_.context; }
 
   Result<std::vector<std::byte>> save_session(const std::string& name) override {
     return ask<Result<std::vector<std::byte>>>([&] { return core_.save_session(name); });
@@ -67,8 +66,7 @@ class ThreadedEngine final : public Engine {
 
   EngineCore core_;  // the thread's own
   const ModelInfo info_;
-  const StateLayout layout_;
-  const int pages_;
+  const EngineLimits limits_;
   const int max_queue_;
   std::atomic<bool> healthy_{true};
 
@@ -83,8 +81,8 @@ class ThreadedEngine final : public Engine {
 };
 
 Result<std::unique_ptr<Generation>> ThreadedEngine::submit(GenerateRequest request) {
-  PLUMB_TRY_STATUS(check_request(request, info_, layout_, pages_));
-  auto mail = make_mailbox(request, room_for_one());
+  PLUMB_TRY_STATUS(check_request(request, limits_));
+  auto mail = make_mailbox(request, limits_.context);
   // std::function wants copyable captures; the request is not.
   auto carried = std::make_shared<GenerateRequest>(std::move(request));
   {

@@ -49,7 +49,7 @@ class Engine {
   virtual EngineStats stats() const = 0;
   virtual bool healthy() const = 0;  // false for good after a failure of the device
   virtual const ModelInfo& model() const = 0;
-  virtual Pos room_for_one() const = 0;  // positions that prompt and answer may have together
+  virtual Pos context() const = 0;  // tokens that prompt and answer may have together
 
   // A session's state between requests, see GenerateRequest::session. These block while the engine
   // finishes its step; errors as in EngineCore.

@@ -35,40 +35,49 @@ EngineOptions fitted(EngineOptions options, const ModelInfo& model, const StateP
 
 }  // namespace
 
-Pos room_for_one(const ModelInfo& model, const StateLayout& layout, int pages) {
-  return std::min(model.max_positions, static_cast<Pos>(pages) * layout.page_tokens);
+EngineLimits limits_of(const ModelInfo& model, const StatePool& pool, const EngineOptions& options) {
+  EngineLimits limits;
+  limits.vocab = model.vocab;
+  limits.context = model.max_positions;
+  limits.why = "the model's context is ";
+  const auto lower = [&](Pos to, const char* why) {
+    if (to <= 0 || to >= limits.context) return;
+    limits.context = to;
+    limits.why = why;
+  };
+  lower(options.max_context, "the context of this run is ");
+  lower(static_cast<Pos>(pool.stats().pages_total) * pool.layout().page_tokens, "the cache holds ");
+  return limits;
 }
 
-Status check_request(const GenerateRequest& request, const ModelInfo& model,
-                     const StateLayout& layout, int pages) {
-  if (request.prompt.empty()) return Error{Code::kInvalid, "The prompt holds no token, expected at least one."};
+Status check_request(const GenerateRequest& request, const EngineLimits& limits) {
+  if (request.prompt.empty()) {
+    return Error{Code::kInvalid, "The prompt holds no token, expected at least one."};
+  }
   for (const Token token : request.prompt) {
-    if (token >= 0 && token < model.vocab) continue;
+    if (token >= 0 && token < limits.vocab) continue;
     return Error{Code::kInvalid, "The prompt holds the token " + std::to_string(token) +
-                                     ", expected ids from 0 to " + std::to_string(model.vocab - 1) + "."};
+                                     ", expected ids from 0 to " + std::to_string(limits.vocab - 1) + "."};
   }
-  PLUMB_TRY_STATUS(request.sampling.validate(model.vocab));
+  PLUMB_TRY_STATUS(request.sampling.validate(limits.vocab));
   const Pos prompt = static_cast<Pos>(request.prompt.size());
-  const Pos room = room_for_one(model, layout, pages);
-  const char* what = room < model.max_positions ? "the cache of this engine holds " : "the model's context is ";
-  if (request.max_tokens >= 0 && prompt + request.max_tokens > room) {
-    return Error{Code::kInvalid, "The prompt of " + std::to_string(prompt) + " tokens and an answer of up to " +
-                                     std::to_string(request.max_tokens) + " need " +
-                                     std::to_string(prompt + request.max_tokens) + " positions; " + what +
-                                     std::to_string(room) + "."};
-  }
-  if (prompt >= room && request.max_tokens < 0) {
+  const std::string have = limits.why + std::to_string(limits.context) + " tokens.";
+  if (request.max_tokens < 0 && prompt >= limits.context) {
     return Error{Code::kInvalid, "The prompt of " + std::to_string(prompt) +
-                                     " tokens leaves no room for an answer; " + what +
-                                     std::to_string(room) + " positions."};
+                                     " tokens leaves no room for an answer: " + have};
+  }
+  if (request.max_tokens >= 0 && prompt + request.max_tokens > limits.context) {
+    return Error{Code::kInvalid, "The prompt of " + std::to_string(prompt) +
+                                     " tokens and an answer of up to " + std::to_string(request.max_tokens) +
+                                     " need " + std::to_string(prompt + request.max_tokens) + " tokens: " + have};
   }
   return {};
 }
 
-std::shared_ptr<Mailbox> make_mailbox(const GenerateRequest& request, Pos room) {
+std::shared_ptr<Mailbox> make_mailbox(const GenerateRequest& request, Pos context) {
   const auto prompt = request.prompt.size();
   const auto answer = request.max_tokens >= 0 ? static_cast<std::size_t>(request.max_tokens)
-                                              : static_cast<std::size_t>(room) - prompt;
+                                              : static_cast<std::size_t>(context) - prompt;
   // Progress and scores are reported at most once per prompt token each; then the end.
   return std::make_shared<Mailbox>(2 * prompt + answer + 1);
 }
@@ -77,6 +86,7 @@ EngineCore::EngineCore(LanguageModel& model, StatePool& pool, const EngineOption
     : model_(model),
       pool_(pool),
       options_(fitted(options, model.info(), pool)),
+      limits_(limits_of(model.info(), pool, options)),
       memory_(std::make_unique<Memory>(*this)),
       scheduler_(*memory_, options_.scheduler) {}
 
@@ -107,8 +117,8 @@ SequenceId EngineCore::add(GenerateRequest request, std::shared_ptr<Mailbox> mai
   Sequence& s = *owned;
   s.submitted = options_.clock();
   s.usage.prompt = s.prompt;
-  const Pos room = room_for_one(info, pool_.layout(), pool_.stats().pages_total);
-  s.max_tokens = s.request.max_tokens >= 0 ? s.request.max_tokens : static_cast<int>(room - s.prompt);
+  s.max_tokens =
+      s.request.max_tokens >= 0 ? s.request.max_tokens : static_cast<int>(limits_.context - s.prompt);
   Demand demand;
   demand.known = demand.prompt = s.prompt;
   demand.cuts = snapshot_places(s.request);

@@ -27,6 +27,7 @@ struct EngineOptions {
   int drafts = 0;              // tokens to draft per step, at most the model's max_draft
   int max_sessions = 4;        // states kept between requests
   std::size_t max_parked_bytes = std::size_t{1} << 30;  // beyond it a parked sequence recomputes
+  Pos max_context = 0;         // of prompt and answer together; 0: what model and pool allow
   double step_ms = 0;          // a step is kept about this short, 0: only max_step_tokens counts
   // Reads the time; tests give their own.
   std::function<Deadline()> clock = [] { return std::chrono::steady_clock::now(); };
@@ -37,6 +38,7 @@ struct EngineStats {
   StatePool::Stats pool;
   std::uint64_t steps = 0, prompt_tokens = 0, cached_tokens = 0, generated = 0;
   std::uint64_t drafted = 0, accepted = 0, parked = 0;
+  Pos max_context = 0;         // of prompt and answer together; 0: what model and pool allow
   double step_ms = 0;       // recent average
   double tokens_per_s = 0;  // of recent steps, prompts included
 };
@@ -49,13 +51,18 @@ struct Mailbox {
   std::atomic<bool> cancelled{false};
 };
 
-// What a request may ask of this model and pool; kInvalid names both numbers. `pages` of the pool.
-Status check_request(const GenerateRequest& request, const ModelInfo& model,
-                     const StateLayout& layout, int pages);
-// Tokens that prompt and answer may have together.
-Pos room_for_one(const ModelInfo& model, const StateLayout& layout, int pages);
+// What limits one request: the model, the pool's pages and the options.
+struct EngineLimits {
+  int vocab = 0;
+  Pos context = 0;  // tokens that prompt and answer may have together
+  std::string why;  // what sets it: "the model's context", "the cache", "--context"
+};
+EngineLimits limits_of(const ModelInfo& model, const StatePool& pool, const EngineOptions& options);
+
+// kInvalid names what the request asks for and what there is.
+Status check_request(const GenerateRequest& request, const EngineLimits& limits);
 // A mailbox that holds every event of the request (which passed check_request).
-std::shared_ptr<Mailbox> make_mailbox(const GenerateRequest& request, Pos room);
+std::shared_ptr<Mailbox> make_mailbox(const GenerateRequest& request, Pos context);
 
 // Scheduler, memory, model, sampler and speculation. Owned by the engine thread.
 class EngineCore {
@@ -106,6 +113,7 @@ class EngineCore {
   LanguageModel& model_;
   StatePool& pool_;
   EngineOptions options_;
+  EngineLimits limits_;
   std::unique_ptr<Memory> memory_;
   Scheduler scheduler_;
   Sampler sampler_;

@@ -1,0 +1,73 @@
+// Everything a run of a model consists of, built in one place.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "apps/memory_plan.h"
+#include "base/result.h"
+#include "cache/state_pool.h"
+#include "checkpoint/weight_store.h"
+#include "device/device.h"
+#include "engine/engine.h"
+#include "gateway/local_provider.h"
+#include "model/language_model.h"
+#include "text/chat_format.h"
+#include "text/tokenizer.h"
+
+namespace CLI {
+class App;
+}
+
+namespace plumb {
+
+struct StackOptions {
+  std::string model;               // directory; empty: the bundled model
+  std::string numerics = "plain";  // or "vendor"
+  std::string device = "auto";
+  std::string isa = "auto";
+  int threads = 0;                 // 0: one per usable core
+  std::uint64_t memory = 0;        // bytes the run may use; 0: what the machine gives
+  std::int64_t context = 0;        // tokens of one sequence; 0: what fits, at most kDefaultContext
+  int draft = 0;                   // tokens to draft per step
+  bool plan = false;               // print the memory plan to stderr
+
+  // Not on the command line: how the program uses the engine.
+  int sequences = 1;               // at the same time
+  int max_scored_rows = 32;
+  int sessions = 1;
+  bool quiet = false;              // no progress on stderr
+};
+
+inline constexpr Pos kDefaultContext = 131072;
+
+// --model, --numerics, --threads, --memory, --context, --draft, --device, --isa, --plan.
+void add_stack_options(CLI::App& command, StackOptions& options);
+
+// Members in order of construction, so that destruction runs backwards.
+struct Stack {
+  std::unique_ptr<Device> device;
+  std::unique_ptr<WeightStore> store;
+  std::unique_ptr<const Tokenizer> tokenizer;
+  std::unique_ptr<const ChatFormat> format;  // null: the tokenizer has no chat tokens
+  std::string no_chat_reason;                // then
+  std::unique_ptr<LanguageModel> model;
+  std::unique_ptr<StatePool> pool;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<LocalProvider> provider;
+  SamplingParams defaults;  // as the model's generation_config.json has them
+  MemoryPlan plan;
+  Pos context = 0;  // tokens that a prompt and its answer may have together
+  std::string name;  // of the model: its directory's name
+};
+
+// Opens and checks everything, in the order of the struct. Shows progress on stderr. kExhausted: the
+// memory plan does not fit (nothing was taken then); kCancelled: Ctrl-C.
+Result<std::unique_ptr<Stack>> open_stack(const StackOptions& options);
+
+// Only the tokenizer of a model directory (empty: the bundled model).
+Result<std::unique_ptr<const Tokenizer>> open_tokenizer(const std::string& model);
+
+}  // namespace plumb
