@@ -50,6 +50,7 @@ Result<std::string> read_prompt(const GenerateOptions& options) {
   PLUMB_TRY(text, read_file("/dev/stdin", kMaxPromptBytes));
   // The line end that `echo` and editors add is not part of a question.
   if (!options.raw && !text.empty() && text.back() == '\n') text.pop_back();
+  if (text.empty()) return Error{Code::kInvalid, "The prompt that was piped in is empty."};
   return text;
 }
 
@@ -176,6 +177,8 @@ Job start_job(Stack& stack, const std::string& line, const std::string& what, co
   auto request = parse_line_request(line, what, defaults);
   if (!request) {
     job.error = request.error();
+    const auto json = parse_json(line, what);  // whose failure it was
+    if (const Json* id = json ? json->find("id") : nullptr) job.carried.emplace_back("id", *id);
     return job;
   }
   job.carried = std::move(request->carried);

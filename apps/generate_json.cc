@@ -24,11 +24,12 @@ struct Asked {
   std::optional<bool> raw;
 };
 
-Result<Prompt> make_prompt(const Asked& asked, std::string_view what, const ChatRequest& defaults) {
+// Errors do not say where: the caller knows.
+Result<Prompt> make_prompt(const Asked& asked, const ChatRequest& defaults) {
   const bool messages = std::any_of(asked.conversation.begin(), asked.conversation.end(),
                                     [](const auto& member) { return member.first == "messages"; });
   if (messages == (asked.prompt != nullptr)) {
-    return Error{Code::kInvalid, str(what, ": expected either \"prompt\" or \"messages\", found ",
+    return Error{Code::kInvalid, str("expected either \"prompt\" or \"messages\", found ",
                                      messages ? "both." : "neither.")};
   }
   const auto* base = std::get_if<Conversation>(&defaults.prompt);
@@ -151,7 +152,7 @@ Result<LineRequest> parse_line_request(std::string_view line, std::string_view w
     if (!known) request.carried.emplace_back(key, value);
   }
   if (request.chat.sampling.logprobs >= 0) request.chat.report_tokens = true;
-  auto prompt = make_prompt(asked, what, defaults);
+  auto prompt = make_prompt(asked, defaults);
   if (!prompt) return Error{prompt.error().code, str(what, ": ", prompt.error().message)};
   request.chat.prompt = std::move(*prompt);
   return request;
