@@ -96,6 +96,9 @@ PLUMB_INLINE float log1p(float x) {
 // log(1 + exp(x)), linear above 20 as the published router has it.
 PLUMB_INLINE float softplus(float x) { return x > 20.0f ? x : log1p(exp(x)); }
 
+// The published router's score of a logit.
+PLUMB_INLINE float sqrt_softplus(float x) { return __builtin_sqrtf(softplus(x)); }
+
 struct SinCos {
   float sin = 0;
   float cos = 0;

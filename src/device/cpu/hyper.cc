@@ -28,11 +28,12 @@ void CpuKernels::hyper_pre(const HyperPreArgs& a) {
       const float* x = a.streams.row(t);
       const float mean = table_.sum_of_squares(x, wide) / static_cast<float>(wide);
       const float rho = math::rsqrt(mean + a.norm_eps);
-      ref::hyper_weights(a, m + t * mixes, rho, weight, a.post.row(t), a.comb.row(t));
+      table_.hyper_weights(m + t * mixes, rho, a.scale, a.base, a.hc, a.iterations, a.hc_eps,
+                           weight, a.post.row(t), a.comb.row(t));
       table_.weigh_streams(x, weight, a.hc, d, a.round_bf16, a.y.row(t));
     }
   };
-  parallel(a.streams.rows, 1, a.streams.rows * (2 * std::int64_t{wide} + 40'000), pre);
+  parallel(a.streams.rows, 1, a.streams.rows * (2 * std::int64_t{wide} + 4'000), pre);
 }
 
 void CpuKernels::hyper_post(const HyperPostArgs& a) {
@@ -55,7 +56,8 @@ void CpuKernels::hyper_head(const HyperHeadArgs& a) {
   for (int t = 0; t < a.streams.rows; ++t) {
     const float* x = a.streams.row(t);
     const float mean = table_.sum_of_squares(x, wide) / static_cast<float>(wide);
-    ref::hyper_head_weights(a, m + t * a.hc, math::rsqrt(mean + a.norm_eps), weight.data());
+    ref::gates(m + t * a.hc, math::rsqrt(mean + a.norm_eps), a.scale[0], a.base, a.hc, a.hc_eps,
+               weight.data());
     table_.weigh_streams(x, weight.data(), a.hc, a.y.cols, a.round_bf16, a.y.row(t));
   }
 }

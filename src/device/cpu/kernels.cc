@@ -164,7 +164,10 @@ void CpuKernels::route(const RouteArgs& a) {
   float* z = grow(logits_, tokens * experts);
   matmul({a.x, a.gate, 0, false, Mat<float>::dense(z, tokens, experts)});
   const auto choose = [&](std::int64_t begin, std::int64_t end, int) {
-    for (auto t = static_cast<int>(begin); t < end; ++t) ref::choose_experts(a, t, z + t * experts);
+    for (auto t = static_cast<int>(begin); t < end; ++t) {
+      table_.router_scores(z + t * experts, experts);
+      ref::choose_experts(a, t, z + t * experts);
+    }
   };
   parallel(tokens, 4, std::int64_t{tokens} * experts * (64 + 16 * a.k), choose);
 }

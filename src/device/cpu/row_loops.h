@@ -3,6 +3,7 @@
 
 #include "device/cpu/lanes.h"
 #include "device/cpu/table.h"
+#include "device/ref/hyper.h"
 
 namespace plumb::cpu::PLUMB_TIER {
 
@@ -58,6 +59,17 @@ static float bf16_square_sum(const float* x, int n) {
   store(lane, acc);
   for (int l = 0; i + l < n; ++l) lane[l] += round_to_bf16(x[i + l] * x[i + l]);
   return add_lanes(load(lane));
+}
+
+static void hyper_weights(const float* m, float rho, const float* scale, const float* base, int hc,
+                          int iterations, float eps, float* pre, float* post, float* comb) {
+  // The published number of streams is worth code of its own: everything stays in registers.
+  if (hc == 4) return ref::hyper_weights(m, rho, scale, base, 4, iterations, eps, pre, post, comb);
+  ref::hyper_weights(m, rho, scale, base, hc, iterations, eps, pre, post, comb);
+}
+
+static void router_scores(float* z, int n) {
+  for (int i = 0; i < n; ++i) z[i] = math::sqrt_softplus(z[i]);
 }
 
 static void weigh_streams(const float* x, const float* pre, int hc, int d, bool round, float* y) {

@@ -65,6 +65,9 @@ struct KernelTable {
                     float* out) = nullptr;
   float (*bf16_square_sum)(const float* x,
                            int n) = nullptr;  // in lanes, each square rounded to bfloat16
+  // ref::hyper_weights of one token.
+  void (*hyper_weights)(const float* m, float rho, const float* scale, const float* base, int hc,
+                        int iterations, float eps, float* pre, float* post, float* comb) = nullptr;
   void (*weigh_streams)(const float* x, const float* pre, int hc, int d, bool round_bf16,
                         float* y) = nullptr;
   void (*mix_streams)(const float* f, const float* x, const float* post, const float* comb, int hc,
@@ -73,6 +76,7 @@ struct KernelTable {
   void (*swiglu)(float* g, const float* u, int n, float clamp, float weight,
                  bool round_bf16) = nullptr;
   void (*add)(const float* x, int n, bool round_bf16, float* sum) = nullptr;  // sum += x
+  void (*router_scores)(float* z, int n) = nullptr;                           // in place
   void (*turns)(float position, const float* freq, int n, float* cos, float* sin) = nullptr;
   // Columns first .. first + 2 n of every head.
   void (*rotate)(float* x, int cols, int head_dim, int first, int n, const float* cos,

@@ -19,10 +19,12 @@ static constexpr KernelTable make_table(const char* name) {
   table.sum_of_squares = sum_of_squares;
   table.scale_row = scale_row;
   table.bf16_square_sum = bf16_square_sum;
+  table.hyper_weights = hyper_weights;
   table.weigh_streams = weigh_streams;
   table.mix_streams = mix_streams;
   table.swiglu = swiglu;
   table.add = add_row;
+  table.router_scores = router_scores;
   table.turns = turns;
   table.rotate = rotate;
   table.hadamard = hadamard;

@@ -76,17 +76,29 @@ Status tile_scales(const WeightView& host, const TileShape& shape, int row, std:
   return {};
 }
 
-void tile_codes(const WeightView& host, const TileShape& shape, int row, std::byte* to) {
+// Copies units of Bytes from a row-major row into the row's places.
+template <int Bytes>
+void spread_codes(const WeightView& host, const TileShape& shape, int row, std::byte* to) {
   const RowPlace place(shape, row);
   const int step = shape.code_bits == 4 ? 2 : 1;
-  const auto bytes = static_cast<std::size_t>(shape.code_bits * step / 8);
   const std::byte* from =
       host.data + static_cast<std::size_t>(row) * row_bytes(host.format, host.cols);
   const std::size_t unit = place.column_stride();
   for (int col = 0; col < host.cols;) {
     const int end = std::min(host.cols, (col / shape.group_cols + 1) * shape.group_cols);
     std::byte* out = to + place.code(col);
-    for (; col < end; col += step, out += unit, from += bytes) std::memcpy(out, from, bytes);
+    for (; col < end; col += step, out += unit, from += Bytes) std::memcpy(out, from, Bytes);
+  }
+}
+
+void tile_codes(const WeightView& host, const TileShape& shape, int row, std::byte* to) {
+  switch (shape.code_bits) {
+    case 32:
+      return spread_codes<4>(host, shape, row, to);
+    case 16:
+      return spread_codes<2>(host, shape, row, to);
+    default:
+      return spread_codes<1>(host, shape, row, to);  // one code, or a pair of 4-bit ones
   }
 }
 

@@ -10,28 +10,6 @@
 namespace plumb {
 namespace {
 
-// C[j][:] = softmax of its logits + eps.
-void softmax_rows(float* c, int hc, float eps) {
-  for (int j = 0; j < hc; ++j) {
-    float* row = c + j * hc;
-    float top = row[0], sum = 0;
-    for (int k = 1; k < hc; ++k) top = row[k] > top ? row[k] : top;
-    for (int k = 0; k < hc; ++k) row[k] = math::exp(row[k] - top);
-    for (int k = 0; k < hc; ++k) sum += row[k];
-    for (int k = 0; k < hc; ++k) row[k] = row[k] / sum + eps;
-  }
-}
-
-// Every group of hc entries `step` apart is divided by its sum + eps.
-void divide_by_sums(float* c, int hc, int group_step, int step, float eps) {
-  for (int g = 0; g < hc; ++g) {
-    float* first = c + g * group_step;
-    float sum = 0;
-    for (int i = 0; i < hc; ++i) sum += first[i * step];
-    for (int i = 0; i < hc; ++i) first[i * step] /= sum + eps;
-  }
-}
-
 // 1 / sqrt(mean of squares + eps) over all streams of a token.
 float inverse_rms(const float* x, int n, float eps) {
   return math::rsqrt(ref::lanes(x, x, n) / static_cast<float>(n) + eps);
@@ -55,30 +33,6 @@ std::vector<float> mixing_logits(Kernels& kernels, Mat<const float> streams, con
 
 }  // namespace
 
-void ref::hyper_weights(const HyperPreArgs& a, const float* m, float rho, float* pre, float* post,
-                        float* comb) {
-  const int hc = a.hc;
-  for (int j = 0; j < hc; ++j) {
-    pre[j] = math::sigmoid(m[j] * rho * a.scale[0] + a.base[j]) + a.hc_eps;
-    post[j] = 2.0f * math::sigmoid(m[hc + j] * rho * a.scale[1] + a.base[hc + j]);
-  }
-  for (int i = 0; i < hc * hc; ++i) {
-    comb[i] = m[2 * hc + i] * rho * a.scale[2] + a.base[2 * hc + i];
-  }
-  softmax_rows(comb, hc, a.hc_eps);
-  divide_by_sums(comb, hc, 1, hc, a.hc_eps);
-  for (int i = 1; i < a.iterations; ++i) {
-    divide_by_sums(comb, hc, hc, 1, a.hc_eps);
-    divide_by_sums(comb, hc, 1, hc, a.hc_eps);
-  }
-}
-
-void ref::hyper_head_weights(const HyperHeadArgs& a, const float* m, float rho, float* pre) {
-  for (int j = 0; j < a.hc; ++j) {
-    pre[j] = math::sigmoid(m[j] * rho * a.scale[0] + a.base[j]) + a.hc_eps;
-  }
-}
-
 void RefKernels::hyper_pre(const HyperPreArgs& a) {
   const int d = a.y.cols;
   std::vector<float> pre(static_cast<std::size_t>(a.hc));
@@ -86,7 +40,8 @@ void RefKernels::hyper_pre(const HyperPreArgs& a) {
   for (int t = 0; t < a.streams.rows; ++t) {
     const float* x = a.streams.row(t);
     const float rho = inverse_rms(x, a.streams.cols, a.norm_eps);
-    ref::hyper_weights(a, m.data() + t * a.fn.rows, rho, pre.data(), a.post.row(t), a.comb.row(t));
+    ref::hyper_weights(m.data() + t * a.fn.rows, rho, a.scale, a.base, a.hc, a.iterations, a.hc_eps,
+                       pre.data(), a.post.row(t), a.comb.row(t));
     weighted_streams(x, pre.data(), a.hc, d, a.round_bf16, a.y.row(t));
   }
 }
@@ -115,7 +70,7 @@ void RefKernels::hyper_head(const HyperHeadArgs& a) {
   for (int t = 0; t < a.streams.rows; ++t) {
     const float* x = a.streams.row(t);
     const float rho = inverse_rms(x, a.streams.cols, a.norm_eps);
-    ref::hyper_head_weights(a, m.data() + t * a.hc, rho, pre.data());
+    ref::gates(m.data() + t * a.hc, rho, a.scale[0], a.base, a.hc, a.hc_eps, pre.data());
     weighted_streams(x, pre.data(), a.hc, a.y.cols, a.round_bf16, a.y.row(t));
   }
 }

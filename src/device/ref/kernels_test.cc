@@ -31,13 +31,8 @@ TEST(RefHyper, mixing_weights_match_the_published_vector) {
     m[static_cast<std::size_t>(i)] = static_cast<float>((7 * i) % 24 - 12) / 8;
     base[static_cast<std::size_t>(i)] = 0.01f * static_cast<float>(i - 10);
   }
-  HyperPreArgs a;
-  a.base = base.data();
-  a.scale = scale.data();
-  a.hc = 4;
-  a.iterations = 20;
-  a.hc_eps = 1e-6f;
-  ref::hyper_weights(a, m.data(), 1.0f, pre.data(), post.data(), comb.data());
+  ref::hyper_weights(m.data(), 1.0f, scale.data(), base.data(), 4, 20, 1e-6f, pre.data(),
+                     post.data(), comb.data());
   const float expected_pre[] = {0.2994339f, 0.4007128f, 0.5112491f, 0.6206962f};
   const float expected_post[] = {0.6157810f, 0.9282485f, 1.2554643f, 0.5141413f};
   const float expected_comb[] = {0.0664828f, 0.1152852f, 0.7517478f, 0.0664832f,

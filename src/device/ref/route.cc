@@ -28,26 +28,26 @@ void pick_largest(const float* score, const float* bias, int experts, int k, std
 
 }  // namespace
 
-void ref::choose_experts(const RouteArgs& a, int t, float* z) {
+void ref::choose_experts(const RouteArgs& a, int t, const float* s) {
   std::int32_t* expert = a.expert.row(t);
   float* weight = a.weight.row(t);
-  for (int e = 0; e < a.gate.rows; ++e) z[e] = __builtin_sqrtf(math::softplus(z[e]));
   if (a.table != nullptr) {
     const std::int64_t* ids = a.table + static_cast<std::ptrdiff_t>(a.tokens[t]) * a.k;
     for (int i = 0; i < a.k; ++i) expert[i] = static_cast<std::int32_t>(ids[i]);
   } else {
-    pick_largest(z, a.bias, a.gate.rows, a.k, expert);
+    pick_largest(s, a.bias, a.gate.rows, a.k, expert);
   }
   std::sort(expert, expert + a.k);
   float sum = 0;
-  for (int i = 0; i < a.k; ++i) sum += z[expert[i]];
-  for (int i = 0; i < a.k; ++i) weight[i] = z[expert[i]] / sum * a.route_scale;
+  for (int i = 0; i < a.k; ++i) sum += s[expert[i]];
+  for (int i = 0; i < a.k; ++i) weight[i] = s[expert[i]] / sum * a.route_scale;
 }
 
 void RefKernels::route(const RouteArgs& a) {
   const int tokens = a.x.rows, experts = a.gate.rows;
   std::vector<float> z(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(experts));
   matmul({a.x, a.gate, 0, false, Mat<float>::dense(z.data(), tokens, experts)});
+  for (float& score : z) score = math::sqrt_softplus(score);
   for (int t = 0; t < tokens; ++t) ref::choose_experts(a, t, z.data() + t * experts);
 }
 

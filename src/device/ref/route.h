@@ -2,11 +2,11 @@
 #pragma once
 
 #include "device/kernels.h"
+#include "tensor/math.h"
 
 namespace plumb::ref {
 
-// From the router's logits z[experts] of token t: fills row t of a.expert and a.weight. Overwrites
-// z with the scores sqrt(softplus(z)).
-void choose_experts(const RouteArgs& a, int t, float* z);
+// From the scores s[experts] of token t: fills row t of a.expert and a.weight.
+void choose_experts(const RouteArgs& a, int t, const float* s);
 
 }  // namespace plumb::ref
