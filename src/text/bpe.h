@@ -60,6 +60,8 @@ class Bpe {
   std::vector<std::uint32_t> byte_pair_ranks_;  // [left byte][right byte]
   std::vector<Token> results_;                  // by rank
   std::vector<std::uint64_t> rules_;            // hash table; left (21 bits), right (21), rank (22)
+  std::vector<std::uint64_t> filter_;           // a bit per hash: clear where no rule has that hash
+  int filter_shift_ = 0;
   std::vector<Token> characters_;  // by code point below 2^16; -1: begin with its bytes
   PieceTable whole_;               // tokens whose own bytes merge to just that token
 };

@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "text/bpe.h"
 #include "text/control_tokens.h"
+#include "text/piece_cache.h"
 #include "text/pretokenize.h"
 #include "text/tokenizer_file.h"
 
@@ -61,8 +62,18 @@ class BpeTokenizer final : public Tokenizer {
 
   void encode(std::string_view text, std::vector<Token>& out) const override {
     PieceSplitter pieces(text);
-    for (std::string_view piece = pieces.next(); !piece.empty(); piece = pieces.next()) {
+    if (text.size() < PieceCache::kWorthwhile) {
+      for (auto piece = pieces.next(); !piece.empty(); piece = pieces.next()) {
+        bpe_.encode(piece, out);
+      }
+      return;
+    }
+    PieceCache cache;
+    for (auto piece = pieces.next(); !piece.empty(); piece = pieces.next()) {
+      if (cache.append(piece, out)) continue;
+      const std::size_t before = out.size();
       bpe_.encode(piece, out);
+      cache.remember(piece, std::span(out).subspan(before));
     }
   }
 
