@@ -10,8 +10,8 @@ EARLY = {"lookup": 44, "lookup_system": 8, "story": 8, "sum": 10, "copy": 12, "j
 
 # (what, weight). Lookups are the foundation of everything else, so they are the most common.
 MIX = {
-    "lookup": 24, "lookup_system": 4, "lookup_wide": 7, "lookup_far": 0.6, "think_lookup": 6,
-    "story": 9, "sum": 11, "think_sum": 4, "sort": 7, "copy": 5, "json": 10, "tool": 6, "talk": 3,
+    "lookup": 16, "lookup_system": 4, "lookup_wide": 7, "lookup_far": 0.6, "think_lookup": 14,
+    "story": 10, "sum": 7, "think_sum": 9, "sort": 6, "copy": 5, "json": 10, "tool": 6, "talk": 3,
     "think_talk": 1, "mixed": 4, "unknown": 3,
 }
 
