@@ -9,6 +9,7 @@
 #include <random>
 #include <thread>
 
+#include "base/soak_for_tests.h"
 #include "engine/engine_core.h"
 #include "engine/sampler.h"
 #include "fakes/fake_model.h"
@@ -285,7 +286,8 @@ TEST(EngineCore, ParkedSequencesGoOnAsIfNothingHadHappened) {
 
 // Everything at once, at random, against the definition.
 TEST(EngineCore, RandomTrafficAnswersExactly) {
-  for (unsigned seed = 0; seed < 25; ++seed) {
+  for (unsigned round = 0; round < 25u * static_cast<unsigned>(soak_scale()); ++round) {
+    const unsigned seed = round + 1000003u * static_cast<unsigned>(soak_seed());
     std::mt19937 random(seed);
     const auto pick = [&](int low, int high) { return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1)); };
     EngineOptions options;

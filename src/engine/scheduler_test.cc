@@ -7,6 +7,8 @@
 #include <random>
 #include <set>
 
+#include "base/soak_for_tests.h"
+
 namespace plumb {
 namespace {
 
@@ -229,7 +231,8 @@ TEST(Scheduler, PlacesWaitForRowsWhenFewMayBeScored) {
 
 // Random loads: everything ends, every step works, nobody waits for ever.
 TEST(Scheduler, RandomLoadsAllFinish) {
-  for (unsigned seed = 0; seed < 150; ++seed) {
+  for (unsigned round = 0; round < 150u * static_cast<unsigned>(soak_scale()); ++round) {
+    const unsigned seed = round + 1000003u * static_cast<unsigned>(soak_seed());
     std::mt19937 random(seed);
     const auto pick = [&](int low, int high) { return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1)); };
     const int pages = pick(12, 60);
