@@ -8,6 +8,7 @@ class App;
 
 namespace plumb {
 
+void add_chat(CLI::App& app, int& status);
 void add_generate(CLI::App& app, int& status);
 void add_perplexity(CLI::App& app, int& status);
 void add_tokenize(CLI::App& app, int& status);

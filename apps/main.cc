@@ -13,6 +13,7 @@ using Add = void (*)(CLI::App& app, int& status);
 
 // In the order of `plumb --help`.
 constexpr Add kCommands[] = {
+    plumb::add_chat,
     plumb::add_generate,
     plumb::add_tokenize,
     plumb::add_perplexity,
