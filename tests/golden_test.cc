@@ -33,6 +33,9 @@ struct Case {
   std::string device;
   Numerics numerics;
   float tolerance;  // of the largest logit
+  // Of the largest stream value. In vendor numerics streams are bfloat16, and one flipped last bit
+  // may be 2^-7 of a value (tests/golden/README.md).
+  float stream_tolerance;
 };
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name << " on " << c.device; }
@@ -110,7 +113,7 @@ TEST_P(Golden, LogitsAgreeAtEveryPositionInOnePrefill) {
     EXPECT_LE(difference, limit) << "position " << t;
     worst = std::max(worst, difference);
   }
-  EXPECT_LE(watch.worst_stream, GetParam().tolerance);
+  EXPECT_LE(watch.worst_stream, GetParam().stream_tolerance);
   RecordProperty("worst_logit_difference", std::to_string(worst / max_abs(expected)));
   RecordProperty("worst_stream_difference", std::to_string(watch.worst_stream));
   std::printf("%s on %s: logits within %.2e, streams within %.2e of the largest\n",
@@ -133,7 +136,7 @@ TEST_P(Golden, LogitsAgreeTokenByToken) {
     ASSERT_LE(max_difference(logits[0], expected.row(static_cast<std::int64_t>(t))), limit)
         << "position " << t;
   }
-  EXPECT_LE(watch.worst_stream, GetParam().tolerance);
+  EXPECT_LE(watch.worst_stream, GetParam().stream_tolerance);
 }
 
 TEST_P(Golden, DraftsAgreeForEveryPairAndChained) {
@@ -166,9 +169,9 @@ std::vector<Case> cases() {
   std::vector<Case> all;
   for (const std::string device : {"ref", "cpu"}) {
     for (const std::string name : {"plain_a", "plain_b", "plain_c"}) {
-      all.push_back({name, device, Numerics::plain(), 1e-4f});
+      all.push_back({name, device, Numerics::plain(), 1e-4f, 1e-4f});
     }
-    all.push_back({"vendor_a", device, Numerics::vendor(), 1e-3f});
+    all.push_back({"vendor_a", device, Numerics::vendor(), 1e-3f, 0x1p-7f});
   }
   return all;
 }
