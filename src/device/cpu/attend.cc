@@ -15,13 +15,26 @@ constexpr int kBlock = 64;          // rows that are taken together
 constexpr int kKeysPerPiece = 512;  // of one token's scoring
 constexpr std::int64_t kScoresAtOnce = std::int64_t{1} << 24;
 
-// The row as fp32: in place when stored so, else decoded into scratch[width].
-const float* read_row(const cpu::KernelTable& table, const PagedRows& pages, std::int64_t row,
-                      int width, float* scratch) {
-  const std::byte* data = ref::paged_row(pages, row, width);
-  if (pages.element == Element::kF32) return reinterpret_cast<const float*>(data);
-  table.decode_bf16(reinterpret_cast<const std::uint16_t*>(data), width, scratch);
-  return scratch;
+// Rows [first, first + count) as fp32: in place when stored so, else decoded into scratch.
+void read_rows(const cpu::KernelTable& table, const PagedRows& pages, std::int64_t first, int count,
+               int width, float* scratch, const float** rows) {
+  for (int r = 0; r < count;) {
+    const std::int64_t slot = (first + r) % pages.rows_per_page;
+    const auto some =
+        static_cast<int>(std::min<std::int64_t>(count - r, pages.rows_per_page - slot));
+    const std::byte* data = ref::paged_row(pages, first + r, width);
+    for (const int end = r + some; r < end; ++r) {
+      if (pages.element == Element::kF32) {
+        rows[r] = reinterpret_cast<const float*>(data);
+        data += sizeof(float) * static_cast<std::size_t>(width);
+      } else {
+        float* decoded = scratch + static_cast<std::ptrdiff_t>(r) * width;
+        table.decode_bf16(reinterpret_cast<const std::uint16_t*>(data), width, decoded);
+        rows[r] = decoded;
+        data += sizeof(std::uint16_t) * static_cast<std::size_t>(width);
+      }
+    }
+  }
 }
 
 std::int64_t compressed_count(const AttendArgs& a, int t) {
@@ -61,11 +74,16 @@ void CpuKernels::attend_heads(const AttendArgs& a, int t, int first_head, int la
   const std::int64_t total = compressed_count(a, t);
   for (std::int64_t i = 0; i < total;) {
     const std::int64_t end = std::min(total, i + kBlock);
-    int count = 0;
-    for (; i < end; ++i, ++count) {
-      const std::int64_t id = a.selected.data == nullptr ? i : a.selected.row(t)[i];
-      rows[count] = read_row(table_, a.compressed[sequence], id, a.dim, decoded + count * a.dim);
+    const auto count = static_cast<int>(end - i);
+    if (a.selected.data == nullptr) {
+      read_rows(table_, a.compressed[sequence], i, count, a.dim, decoded, rows);
+    } else {
+      for (int r = 0; r < count; ++r) {
+        read_rows(table_, a.compressed[sequence], a.selected.row(t)[i + r], 1, a.dim,
+                  decoded + r * a.dim, rows + r);
+      }
     }
+    i = end;
     take(count);
   }
   for (int h = 0; h < heads; ++h) {
@@ -101,9 +119,7 @@ void CpuKernels::score_keys(const IndexTopKArgs& a, const IndexWork& work, Scrat
   const PagedRows& keys = a.keys[a.sequence[work.t]];
   for (std::int64_t i = work.first; i < work.last;) {
     const auto count = static_cast<int>(std::min<std::int64_t>(kBlock, work.last - i));
-    for (int r = 0; r < count; ++r) {
-      rows[r] = read_row(table_, keys, i + r, a.dim, decoded + r * a.dim);
-    }
+    read_rows(table_, keys, i, count, a.dim, decoded, rows);
     table_.index_scores(a.q.row(work.t), index_weights_.data() + work.t * a.heads, a.heads, a.dim,
                         rows, count, work.score + i);
     i += count;
@@ -126,7 +142,7 @@ void CpuKernels::index_top_k(const IndexTopKArgs& a) {
       keys += a.visible[last] > a.top_k ? a.visible[last] : 0;
     }
     float* score = grow(scores_, keys);
-    std::int32_t* order = grow(order_, keys);
+    std::uint32_t* sortable = grow(keys_, keys);
     index_work_.clear();
     float* next = score;
     for (int t = first; t < last; ++t) {
@@ -154,7 +170,7 @@ void CpuKernels::index_top_k(const IndexTopKArgs& a) {
       for (std::int64_t i = begin; i < end; ++i) {
         const IndexWork& work = index_work_[static_cast<std::size_t>(i)];
         if (work.first != 0) continue;
-        ref::select_top_k(work.score, a.visible[work.t], a.top_k, order + (work.score - score),
+        ref::select_top_k(work.score, a.visible[work.t], a.top_k, sortable + (work.score - score),
                           a.selected.row(work.t));
       }
     });

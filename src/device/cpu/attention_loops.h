@@ -19,7 +19,7 @@ PLUMB_TIER_INLINE void dot_four(const float* q, const float* const* rows, int n,
     const V x = load(q + i);
     for (int r = 0; r < 4; ++r) acc[r] = fma(x, load(rows[r] + i), acc[r]);
   }
-  for (int r = 0; r < 4; ++r) out[r] = add_lanes(acc[r]);
+  add_lanes_of_four(acc, out);
 }
 
 PLUMB_TIER_INLINE void dot_rows(const float* q, const float* const* rows, int count, int n,

@@ -103,7 +103,7 @@ class CpuKernels final : public RefKernels {
   std::vector<float*> out_rows_;
   std::vector<float> logits_;  // of the router and of mHC
   std::vector<float> index_weights_, scores_;
-  std::vector<std::int32_t> order_;
+  std::vector<std::uint32_t> keys_;
   std::vector<IndexWork> index_work_;
 
   // Of moe: pairs (token, expert) ordered by expert, the shared expert's pairs last.

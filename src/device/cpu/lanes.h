@@ -34,7 +34,6 @@ inline constexpr int kLanes = 16;
 struct V {
   __m512 v;
 };
-using Mask = __mmask16;
 
 PLUMB_TIER_INLINE V load(const float* p) { return {_mm512_loadu_ps(p)}; }
 PLUMB_TIER_INLINE void store(float* p, V a) { _mm512_storeu_ps(p, a.v); }
@@ -47,7 +46,6 @@ PLUMB_TIER_INLINE V max(V a, V b) { return {_mm512_max_ps(a.v, b.v)}; }
 PLUMB_TIER_INLINE V min(V a, V b) { return {_mm512_min_ps(a.v, b.v)}; }
 PLUMB_TIER_INLINE V fma(V a, V b, V c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 PLUMB_TIER_INLINE V negate(V a) { return {_mm512_xor_ps(a.v, _mm512_set1_ps(-0.0f))}; }
-PLUMB_TIER_INLINE V absolute(V a) { return {_mm512_andnot_ps(_mm512_set1_ps(-0.0f), a.v)}; }
 
 // (p * 2^floor(n/2)) * 2^(n - floor(n/2)) where shifted = n + ExpConstants::kRound.
 PLUMB_TIER_INLINE V scale_by_power(V p, V shifted) {
@@ -77,8 +75,20 @@ PLUMB_TIER_INLINE float add_lanes(V a) {
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
-// (a0, a1, a2, a3, ...) -> (a1, a0, a3, a2, ...).
-PLUMB_TIER_INLINE V swap_pairs(V a) { return {_mm512_permute_ps(a.v, 0xb1)}; }
+// add_lanes of four at once.
+PLUMB_TIER_INLINE void add_lanes_of_four(const V (&a)[4], float* out) {
+  const auto halves = [](V x, V y) {  // (l, l+8) of x in the lower half, of y in the upper
+    return _mm512_add_ps(_mm512_shuffle_f32x4(x.v, y.v, 0x44),
+                         _mm512_shuffle_f32x4(x.v, y.v, 0xee));
+  };
+  const __m512 low = halves(a[0], a[1]), high = halves(a[2], a[3]);
+  const __m512 four =
+      _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xdd));
+  const __m512 two = _mm512_add_ps(four, _mm512_permute_ps(four, 0x4e));
+  const __m512 one = _mm512_add_ps(two, _mm512_permute_ps(two, 0xb1));
+  const __m512i firsts = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, one)));
+}
 
 PLUMB_TIER_INLINE V widen_bf16(const void* p) {
   const __m256i half = _mm256_loadu_si256(static_cast<const __m256i*>(p));
@@ -133,10 +143,6 @@ PLUMB_TIER_INLINE V negate(V x) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
   return {_mm256_xor_ps(x.a, sign), _mm256_xor_ps(x.b, sign)};
 }
-PLUMB_TIER_INLINE V absolute(V x) {
-  const __m256 sign = _mm256_set1_ps(-0.0f);
-  return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
-}
 
 PLUMB_TIER_INLINE __m256 scale_half_by_power(__m256 p, __m256 shifted) {
   const __m256i k =
@@ -167,10 +173,6 @@ PLUMB_TIER_INLINE float add_lanes(V x) {
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-
-PLUMB_TIER_INLINE V swap_pairs(V x) {
-  return {_mm256_permute_ps(x.a, 0xb1), _mm256_permute_ps(x.b, 0xb1)};
 }
 
 PLUMB_TIER_INLINE V from_bits(__m256i a, __m256i b) {
@@ -256,9 +258,6 @@ PLUMB_TIER_INLINE V fma(V a, V b, V c) {
 PLUMB_TIER_INLINE V negate(V a) {
   return each([&](int l) { return -a.v[l]; });
 }
-PLUMB_TIER_INLINE V absolute(V a) {
-  return each([&](int l) { return __builtin_fabsf(a.v[l]); });
-}
 PLUMB_TIER_INLINE V scale_by_power(V p, V shifted) {
   return each([&](int l) {
     const auto k = static_cast<std::int32_t>(float_bits(shifted.v[l]) -
@@ -276,9 +275,6 @@ PLUMB_TIER_INLINE float add_lanes(V a) {
     for (int l = 0; l < width; ++l) a.v[l] += a.v[l + width];
   }
   return a.v[0];
-}
-PLUMB_TIER_INLINE V swap_pairs(V a) {
-  return each([&](int l) { return a.v[l ^ 1]; });
 }
 
 PLUMB_TIER_INLINE std::uint8_t byte_at(const void* p, int i) {
@@ -304,6 +300,12 @@ PLUMB_TIER_INLINE V widen_e8m0(const void* p) {
   return each([=](int l) { return e8m0_to_float(byte_at(p, l)); });
 }
 
+#endif
+
+#if !defined(__AVX512F__)
+PLUMB_TIER_INLINE void add_lanes_of_four(const V (&a)[4], float* out) {
+  for (int r = 0; r < 4; ++r) out[r] = add_lanes(a[r]);
+}
 #endif
 
 // The steps of math::exp on every lane.

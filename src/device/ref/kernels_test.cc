@@ -1,15 +1,18 @@
 // The published worked examples, on the oracle.
 #include "device/ref/kernels.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <random>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "device/ref/device.h"
 #include "device/ref/hyper.h"
+#include "device/ref/index.h"
 #include "tensor/format.h"
 #include "tensor/number.h"
 
@@ -319,6 +322,34 @@ TEST(RefIndex, ties_go_to_the_lower_index_and_order_is_ascending) {
   RefKernels().index_top_k(a);
   EXPECT_EQ(count, 3);
   EXPECT_EQ(selected, (std::vector<std::int32_t>{1, 2, 3}));
+}
+
+// Against sorting, on scores with many ties, both zeros, infinities and NaN.
+TEST(RefIndex, selection_equals_sorting) {
+  std::mt19937 random(3);
+  const float special[] = {0.0f, -0.0f, HUGE_VALF, -HUGE_VALF, NAN, -NAN, 1e-40f, -1e-40f, 1.5f};
+  for (int round = 0; round < 200; ++round) {
+    const int n = 2 + static_cast<int>(random() % 300),
+              top_k = 1 + static_cast<int>(random() % static_cast<unsigned>(n - 1));
+    std::vector<float> score(static_cast<std::size_t>(n));
+    for (float& x : score) {
+      const bool odd = random() % 4 == 0;
+      x = odd ? special[random() % 9]
+              : static_cast<float>(static_cast<int>(random() % 64) - 32) / 7;
+    }
+    std::vector<std::int32_t> expected(static_cast<std::size_t>(n));
+    std::iota(expected.begin(), expected.end(), 0);
+    std::stable_sort(expected.begin(), expected.end(), [&](std::int32_t a, std::int32_t b) {
+      const float x = score[static_cast<std::size_t>(a)], y = score[static_cast<std::size_t>(b)];
+      return std::isnan(x) ? !std::isnan(y) : !std::isnan(y) && x > y;
+    });
+    expected.resize(static_cast<std::size_t>(top_k));
+    std::sort(expected.begin(), expected.end());
+    std::vector<std::uint32_t> keys(static_cast<std::size_t>(n));
+    std::vector<std::int32_t> selected(static_cast<std::size_t>(top_k));
+    ref::select_top_k(score.data(), n, top_k, keys.data(), selected.data());
+    ASSERT_EQ(selected, expected) << "round " << round;
+  }
 }
 
 TEST(RefDevice, places_copies_and_refuses) {
