@@ -45,7 +45,8 @@ Result<std::string> read_prompt(const GenerateOptions& options) {
   if (options.prompt && *options.prompt != "-") return *options.prompt;
   if (!options.file.empty() && options.file != "-") return read_file(options.file, kMaxPromptBytes);
   if (!options.prompt && options.file.empty() && isatty(STDIN_FILENO) != 0) {
-    return Error{Code::kInvalid, "There is no prompt: give one as the argument, with -f FILE, or through a pipe."};
+    return Error{Code::kInvalid,
+                 "There is no prompt: give one as the argument, with -f FILE, or through a pipe."};
   }
   PLUMB_TRY(text, read_file("/dev/stdin", kMaxPromptBytes));
   // The line end that `echo` and editors add is not part of a question.
@@ -64,7 +65,8 @@ ChatRequest defaults_of(const GenerateOptions& options, const Stack& stack) {
   request.report_tokens = options.json || !options.lines.empty();
   Conversation conversation;
   conversation.effort = effort_from_name(options.think).value_or(Effort::kNone);
-  if (!options.system.empty()) conversation.messages.push_back(Message::of(Role::kSystem, options.system));
+  if (!options.system.empty())
+    conversation.messages.push_back(Message::of(Role::kSystem, options.system));
   if (options.raw) {
     request.prompt = RawText{};
   } else {
@@ -76,16 +78,18 @@ ChatRequest defaults_of(const GenerateOptions& options, const Stack& stack) {
 void print_stats(const Usage& u) {
   const double prompt_s = u.prompt_ms > 0 ? (u.prompt - u.cached) * 1000.0 / u.prompt_ms : 0;
   const double decode_s = u.decode_ms > 0 ? (u.completion - 1) * 1000.0 / u.decode_ms : 0;
-  std::fprintf(stderr, "prompt %d tokens (%d cached) %.1f/s, answer %d tokens %.1f/s", u.prompt, u.cached,
-               prompt_s, u.completion, decode_s);
+  std::fprintf(stderr, "prompt %d tokens (%d cached) %.1f/s, answer %d tokens %.1f/s", u.prompt,
+               u.cached, prompt_s, u.completion, decode_s);
   if (u.drafted > 0) std::fprintf(stderr, ", drafts %d of %d right", u.accepted, u.drafted);
   std::fputc('\n', stderr);
 }
 
-// Writes the answer's text as it comes; reasoning goes to stderr, so that a pipe carries the answer.
+// Writes the answer's text as it comes; reasoning goes to stderr, so that a pipe carries the
+// answer.
 class Writer {
  public:
-  explicit Writer(bool quiet) : style_(quiet ? ProgressStyle::kQuiet : progress_style_for(stderr)) {}
+  explicit Writer(bool quiet)
+      : style_(quiet ? ProgressStyle::kQuiet : progress_style_for(stderr)) {}
 
   void operator()(const ReplyDelta& delta) {
     bar_.reset();
@@ -102,8 +106,9 @@ class Writer {
     }
   }
   void operator()(const PromptProgress& progress) {
-    if (!bar_) bar_.emplace("Reading the prompt", static_cast<std::uint64_t>(progress.total),
-                            ProgressUnit{"tokens", false}, style_);
+    if (!bar_)
+      bar_.emplace("Reading the prompt", static_cast<std::uint64_t>(progress.total),
+                   ProgressUnit{"tokens", false}, style_);
     bar_->update(static_cast<std::uint64_t>(progress.done));
     if (progress.done == progress.total) bar_.reset();
   }
@@ -132,7 +137,8 @@ class Writer {
 
 int generate_one(const GenerateOptions& options, Stack& stack, ChatRequest request) {
   const bool raw = std::holds_alternative<RawText>(request.prompt);
-  if (!raw && !stack.format) return fail({Code::kUnsupported, stack.no_chat_reason + " Use --raw."});
+  if (!raw && !stack.format)
+    return fail({Code::kUnsupported, stack.no_chat_reason + " Use --raw."});
   auto stream = stack.provider->chat(std::move(request), {});
   if (!stream) return fail(stream.error());
   const InterruptStop stop;
@@ -158,8 +164,9 @@ int generate_one(const GenerateOptions& options, Stack& stack, ChatRequest reque
   }
   if (options.verbose) print_stats(reply.finish.usage);
   if (reply.finish.reason == FinishReason::kLength && options.max_tokens < 0 && !options.json) {
-    std::fprintf(stderr, "plumb: the answer ended because the context of %lld tokens is full (--context).\n",
-                 static_cast<long long>(stack.context));
+    std::fprintf(
+        stderr, "plumb: the answer ended because the context of %lld tokens is full (--context).\n",
+        static_cast<long long>(stack.context));
   }
   return kExitOk;
 }
@@ -172,7 +179,8 @@ struct Job {
   bool logprobs = false;
 };
 
-Job start_job(Stack& stack, const std::string& line, const std::string& what, const ChatRequest& defaults) {
+Job start_job(Stack& stack, const std::string& line, const std::string& what,
+              const ChatRequest& defaults) {
   Job job;
   auto request = parse_line_request(line, what, defaults);
   if (!request) {
@@ -219,14 +227,18 @@ int generate_lines(const GenerateOptions& options, Stack& stack, const ChatReque
     while (jobs.size() < ahead && std::getline(in, line)) {
       ++number;
       if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-      jobs.push_back(start_job(stack, line, str(options.lines == "-" ? "stdin" : options.lines, ":", number), defaults));
+      jobs.push_back(start_job(
+          stack, line, str(options.lines == "-" ? "stdin" : options.lines, ":", number), defaults));
     }
     if (jobs.empty()) return status;
     Job job = std::move(jobs.front());
     jobs.pop_front();
     const InterruptStop stop;
-    std::stop_callback cancel(stop.token(), [&] { if (job.stream) job.stream->cancel(); });
-    const Result<ChatReply> reply = job.error ? Result<ChatReply>(*job.error) : collect(*job.stream);
+    std::stop_callback cancel(stop.token(), [&] {
+      if (job.stream) job.stream->cancel();
+    });
+    const Result<ChatReply> reply =
+        job.error ? Result<ChatReply>(*job.error) : collect(*job.stream);
     if (interrupted()) return kExitInterrupted;
     print_job(job, reply, *stack.tokenizer);
     if (!reply) status = exit_code(reply.error().code);
@@ -252,7 +264,8 @@ int run_generate(GenerateOptions options) {
   if (options.raw) {
     request.prompt = RawText{std::move(*prompt)};
   } else {
-    std::get<Conversation>(request.prompt).messages.push_back(Message::of(Role::kUser, std::move(*prompt)));
+    std::get<Conversation>(request.prompt)
+        .messages.push_back(Message::of(Role::kUser, std::move(*prompt)));
   }
   return generate_one(options, **stack, std::move(request));
 }
@@ -262,24 +275,39 @@ int run_generate(GenerateOptions options) {
 void add_generate(CLI::App& app, int& status) {
   auto options = std::make_shared<GenerateOptions>();
   CLI::App* command = app.add_subcommand("generate", "Answer a prompt, or a file of prompts.");
-  command->add_option("PROMPT", options->prompt, "What to say to the model (-: read it from stdin)");
+  command->add_option("PROMPT", options->prompt,
+                      "What to say to the model (-: read it from stdin)");
   command->add_option("-f,--file", options->file, "Read the prompt from a file");
   command->add_option("--jsonl", options->lines,
-                      "Answer one JSON request per line of a file (-: stdin), computed together; the replies come as lines in the same order");
-  command->add_option("--parallel", options->parallel, "Requests of --jsonl to compute at the same time")
-      ->check(CLI::Range(1, 256))->capture_default_str();
+                      "Answer one JSON request per line of a file (-: stdin), computed together; "
+                      "the replies come as lines in the same order");
+  command
+      ->add_option("--parallel", options->parallel,
+                   "Requests of --jsonl to compute at the same time")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
   command->add_flag("--raw", options->raw, "Continue the text as it is, without a chat around it");
-  command->add_option("--system", options->system, "Instructions that come before the conversation");
+  command->add_option("--system", options->system,
+                      "Instructions that come before the conversation");
   command->add_option("--think", options->think, "How much to think first")
-      ->check(CLI::IsMember({"none", "high", "max"}))->capture_default_str();
-  command->add_option("-n,--max-tokens", options->max_tokens, "End the answer after so many tokens (default: when the context is full)")
+      ->check(CLI::IsMember({"none", "high", "max"}))
+      ->capture_default_str();
+  command
+      ->add_option("-n,--max-tokens", options->max_tokens,
+                   "End the answer after so many tokens (default: when the context is full)")
       ->check(CLI::PositiveNumber);
-  command->add_option("--stop", options->stop, "End the answer before this text; may be given several times")->allow_extra_args(false);
+  command
+      ->add_option("--stop", options->stop,
+                   "End the answer before this text; may be given several times")
+      ->allow_extra_args(false);
   command->add_flag("--ignore-end", options->ignore_end, "Go on past the model's own end of turn");
   command->add_flag("--json", options->json, "Print one JSON object: text, tokens, usage, timings");
-  command->add_option("--logprobs", options->logprobs, "With --json or --jsonl: log probabilities, and of so many rivals")
+  command
+      ->add_option("--logprobs", options->logprobs,
+                   "With --json or --jsonl: log probabilities, and of so many rivals")
       ->check(CLI::Range(0, 1000));
-  command->add_flag("-v,--verbose", options->verbose, "Print tokens and speed to stderr at the end");
+  command->add_flag("-v,--verbose", options->verbose,
+                    "Print tokens and speed to stderr at the end");
   add_sampling_options(*command, options->sampling);
   add_stack_options(*command, options->stack);
   command->footer(
@@ -288,7 +316,8 @@ void add_generate(CLI::App& app, int& status) {
       "  plumb generate -f question.txt --think high --seed 7\n"
       "  echo \"Once upon a time\" | plumb generate --raw --max-tokens 50\n"
       "  plumb generate --jsonl requests.jsonl > replies.jsonl\n"
-      "A line of --jsonl is {\"prompt\": TEXT} or {\"messages\": [...]}, with any of system, tools, think,\n"
+      "A line of --jsonl is {\"prompt\": TEXT} or {\"messages\": [...]}, with any of system, "
+      "tools, think,\n"
       "raw, max_tokens, stop, seed, temperature, ...; other fields are copied into its reply.");
   command->callback([options, &status] { status = run_generate(*options); });
 }

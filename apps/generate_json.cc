@@ -11,8 +11,10 @@
 namespace plumb {
 namespace {
 
-Error wrong(std::string_view what, std::string_view key, const Json& value, std::string_view expected) {
-  return {Code::kInvalid, str(what, ": \"", key, "\" is ", value.dump(), ", expected ", expected, ".")};
+Error wrong(std::string_view what, std::string_view key, const Json& value,
+            std::string_view expected) {
+  return {Code::kInvalid,
+          str(what, ": \"", key, "\" is ", value.dump(), ", expected ", expected, ".")};
 }
 
 // The fields of a line that make its prompt.
@@ -62,12 +64,13 @@ Status read_stops(const Json& value, std::string_view what, std::vector<std::str
 }
 
 // One field that is no sampling field. false: it is carried along.
-Result<bool> read_field(const std::string& key, const Json& value, std::string_view what, Asked& asked,
-                        ChatRequest& chat) {
+Result<bool> read_field(const std::string& key, const Json& value, std::string_view what,
+                        Asked& asked, ChatRequest& chat) {
   if (key == "prompt" || key == "system") {
     if (!value.is_string()) return wrong(what, key, value, "a string");
     (key == "prompt" ? asked.prompt : asked.system) = &value;
-  } else if (key == "messages" || key == "tools" || key == "response_format" || key == "drop_thinking") {
+  } else if (key == "messages" || key == "tools" || key == "response_format" ||
+             key == "drop_thinking") {
     asked.conversation.emplace_back(key, value);
   } else if (key == "think" || key == "thinking" || key == "reasoning_effort") {
     asked.effort = value.text() == "chat" ? Effort::kNone : effort_from_name(value.text());
@@ -77,7 +80,8 @@ Result<bool> read_field(const std::string& key, const Json& value, std::string_v
     if (!asked.raw) return wrong(what, key, value, "true or false");
   } else if (key == "max_tokens") {
     const auto number = value.as_int();
-    if (!number || *number < 1 || *number > (1 << 30)) return wrong(what, key, value, "a positive number of tokens");
+    if (!number || *number < 1 || *number > (1 << 30))
+      return wrong(what, key, value, "a positive number of tokens");
     chat.max_tokens = static_cast<int>(*number);
   } else if (key == "stop") {
     PLUMB_TRY_STATUS(read_stops(value, what, chat.stop));
@@ -139,7 +143,8 @@ Result<LineRequest> parse_line_request(std::string_view line, std::string_view w
                                        const ChatRequest& defaults) {
   PLUMB_TRY(json, parse_json(line, what));
   if (json.kind() != Json::Kind::kObject) {
-    return Error{Code::kInvalid, str(what, " is ", json.dump().substr(0, 40), ", expected a JSON object.")};
+    return Error{Code::kInvalid,
+                 str(what, " is ", json.dump().substr(0, 40), ", expected a JSON object.")};
   }
   LineRequest request;
   request.chat = defaults;
@@ -162,9 +167,12 @@ Json reply_json(const ChatReply& reply) {
   Json out = Json::object();
   out.set("text", Json::string(reply.message.text()));
   if (!reply.message.reasoning.empty()) out.set("reasoning", Json::string(reply.message.reasoning));
-  if (!reply.message.tool_calls.empty()) out.set("tool_calls", calls_json(reply.message.tool_calls));
-  const bool calls = reply.finish.reason == FinishReason::kStop && !reply.message.tool_calls.empty();
-  out.set("finish_reason", Json::string(calls ? "tool_calls" : std::string(to_string(reply.finish.reason))));
+  if (!reply.message.tool_calls.empty())
+    out.set("tool_calls", calls_json(reply.message.tool_calls));
+  const bool calls =
+      reply.finish.reason == FinishReason::kStop && !reply.message.tool_calls.empty();
+  out.set("finish_reason",
+          Json::string(calls ? "tool_calls" : std::string(to_string(reply.finish.reason))));
   if (reply.finish.stop) out.set("stop", Json::string(*reply.finish.stop));
   if (reply.finish.lost_markup) out.set("lost_markup", Json::boolean(true));
   out.set("usage", usage_json(reply.finish.usage));
@@ -172,14 +180,16 @@ Json reply_json(const ChatReply& reply) {
   return out;
 }
 
-void add_tokens(Json& out, const std::vector<TokenInfo>& tokens, bool logprobs, const Tokenizer& tokenizer) {
+void add_tokens(Json& out, const std::vector<TokenInfo>& tokens, bool logprobs,
+                const Tokenizer& tokenizer) {
   std::vector<Json> ids, details;
   for (const TokenInfo& info : tokens) {
     ids.push_back(Json::integer(info.token));
     if (!logprobs) continue;
     Json detail = token_json(info.token, info.logprob, tokenizer);
     std::vector<Json> top;
-    for (const TokenLogprob& other : info.top) top.push_back(token_json(other.token, other.logprob, tokenizer));
+    for (const TokenLogprob& other : info.top)
+      top.push_back(token_json(other.token, other.logprob, tokenizer));
     if (!top.empty()) detail.set("top", Json::array(std::move(top)));
     details.push_back(std::move(detail));
   }

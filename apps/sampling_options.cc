@@ -10,7 +10,8 @@ namespace plumb {
 namespace {
 
 Error wrong(std::string_view key, const Json& value, std::string_view expected) {
-  return {Code::kInvalid, str("The field \"", key, "\" is ", value.dump(), ", expected ", expected, ".")};
+  return {Code::kInvalid,
+          str("The field \"", key, "\" is ", value.dump(), ", expected ", expected, ".")};
 }
 
 Status read_float(std::string_view key, const Json& value, float& out) {
@@ -40,14 +41,31 @@ Status read_seed(std::string_view key, const Json& value, std::uint64_t& out) {
 
 void add_sampling_options(CLI::App& command, SamplingOptions& options) {
   constexpr const char* kGroup = "Sampling (default: the model's generation_config.json)";
-  command.add_option("--seed", options.seed, "The same seed gives the same answer (default: 0)")->group(kGroup);
-  command.add_option("--temperature", options.temperature, "0 always takes the likeliest token")->group(kGroup);
-  command.add_option("--top-k", options.top_k, "Only the K likeliest tokens (0: off)")->group(kGroup);
-  command.add_option("--top-p", options.top_p, "Only the likeliest tokens that reach this share (1: off)")->group(kGroup);
-  command.add_option("--min-p", options.min_p, "Only tokens this likely beside the likeliest (0: off)")->group(kGroup);
-  command.add_option("--repetition-penalty", options.repetition_penalty, "Above 1: tokens seen before become rarer")->group(kGroup);
-  command.add_option("--presence-penalty", options.presence_penalty, "Taken off tokens that the answer has used")->group(kGroup);
-  command.add_option("--frequency-penalty", options.frequency_penalty, "The same, for each time it did")->group(kGroup);
+  command.add_option("--seed", options.seed, "The same seed gives the same answer (default: 0)")
+      ->group(kGroup);
+  command.add_option("--temperature", options.temperature, "0 always takes the likeliest token")
+      ->group(kGroup);
+  command.add_option("--top-k", options.top_k, "Only the K likeliest tokens (0: off)")
+      ->group(kGroup);
+  command
+      .add_option("--top-p", options.top_p,
+                  "Only the likeliest tokens that reach this share (1: off)")
+      ->group(kGroup);
+  command
+      .add_option("--min-p", options.min_p, "Only tokens this likely beside the likeliest (0: off)")
+      ->group(kGroup);
+  command
+      .add_option("--repetition-penalty", options.repetition_penalty,
+                  "Above 1: tokens seen before become rarer")
+      ->group(kGroup);
+  command
+      .add_option("--presence-penalty", options.presence_penalty,
+                  "Taken off tokens that the answer has used")
+      ->group(kGroup);
+  command
+      .add_option("--frequency-penalty", options.frequency_penalty,
+                  "The same, for each time it did")
+      ->group(kGroup);
 }
 
 SamplingParams with(SamplingParams params, const SamplingOptions& options) {

@@ -33,7 +33,9 @@ Result<std::vector<Token>> parse_ids(std::string_view text, int vocab) {
     Token id = -1;
     const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (error != std::errc() || stop != word.data() + word.size() || id < 0 || id >= vocab) {
-      return Error{Code::kInvalid, str("\"", word.substr(0, 40), "\" is not a token, expected ids from 0 to ", vocab - 1, ".")};
+      return Error{Code::kInvalid,
+                   str("\"", word.substr(0, 40), "\" is not a token, expected ids from 0 to ",
+                       vocab - 1, ".")};
     }
     ids.push_back(id);
     at = end;
@@ -41,14 +43,16 @@ Result<std::vector<Token>> parse_ids(std::string_view text, int vocab) {
   return ids;
 }
 
-void print_ids(const TokenizeOptions& options, const Tokenizer& tokenizer, const std::vector<Token>& ids) {
+void print_ids(const TokenizeOptions& options, const Tokenizer& tokenizer,
+               const std::vector<Token>& ids) {
   if (options.json) {
     std::vector<Json> items, pieces;
     for (const Token id : ids) {
       items.push_back(Json::integer(id));
       pieces.push_back(Json::string(replace_invalid_utf8(tokenizer.bytes(id))));
     }
-    Json out = Json::object({{"count", Json::integer(static_cast<std::int64_t>(ids.size()))}, {"tokens", Json::array(std::move(items))}});
+    Json out = Json::object({{"count", Json::integer(static_cast<std::int64_t>(ids.size()))},
+                             {"tokens", Json::array(std::move(items))}});
     if (options.pieces) out.set("pieces", Json::array(std::move(pieces)));
     std::printf("%s\n", out.dump().c_str());
   } else if (options.count) {
@@ -66,8 +70,10 @@ void print_ids(const TokenizeOptions& options, const Tokenizer& tokenizer, const
 int run_tokenize(const TokenizeOptions& options) {
   auto tokenizer = open_tokenizer(options.model);
   if (!tokenizer) return fail(tokenizer.error());
-  Result<std::string> text = options.text ? Result<std::string>(*options.text)
-                                          : read_file(options.file.empty() || options.file == "-" ? "/dev/stdin" : options.file);
+  Result<std::string> text =
+      options.text
+          ? Result<std::string>(*options.text)
+          : read_file(options.file.empty() || options.file == "-" ? "/dev/stdin" : options.file);
   if (!text) return fail(text.error());
   if (options.decode) {
     const auto ids = parse_ids(*text, (*tokenizer)->vocab_size());
@@ -99,9 +105,13 @@ void add_tokenize(CLI::App& app, int& status) {
   command->add_flag("--pieces", options->pieces, "One token per line with the bytes it stands for");
   command->add_flag("--count", options->count, "Only how many");
   command->add_flag("--decode", options->decode, "The other way: token ids in, bytes out");
-  command->add_flag("--control", options->trusted, "Control tokens spelled in the text become their ids; without this no text can become one");
+  command->add_flag(
+      "--control", options->trusted,
+      "Control tokens spelled in the text become their ids; without this no text can become one");
   command->add_flag("--json", options->json, "Print JSON");
-  command->footer("Examples:\n  plumb tokenize \"Hello\"\n  plumb tokenize --pieces -f poem.txt\n  plumb tokenize --decode \"72 101\"");
+  command->footer(
+      "Examples:\n  plumb tokenize \"Hello\"\n  plumb tokenize --pieces -f poem.txt\n  plumb "
+      "tokenize --decode \"72 101\"");
   command->callback([options, &status] { status = run_tokenize(*options); });
 }
 

@@ -47,7 +47,8 @@ struct How {
 // A tiny checkpoint behind an engine that is stepped by hand.
 class TinyEngine {
  public:
-  explicit TinyEngine(const std::string& checkpoint, bool vendor, const How& setup = {}) : model_(open(checkpoint, vendor, setup)) {
+  explicit TinyEngine(const std::string& checkpoint, bool vendor, const How& setup = {})
+      : model_(open(checkpoint, vendor, setup)) {
     EngineOptions options;
     options.drafts = setup.drafts;
     options.scheduler.max_step_tokens = setup.step_tokens;
@@ -119,11 +120,15 @@ struct Checkpoint {
   const char* path;
   bool vendor;
 };
-void PrintTo(const Checkpoint& c, std::ostream* out) { *out << c.path << (c.vendor ? " vendor" : ""); }
+void PrintTo(const Checkpoint& c, std::ostream* out) {
+  *out << c.path << (c.vendor ? " vendor" : "");
+}
 
 class EngineOverModel : public ::testing::TestWithParam<Checkpoint> {
  protected:
-  TinyEngine open(const How& setup = {}) const { return TinyEngine(GetParam().path, GetParam().vendor, setup); }
+  TinyEngine open(const How& setup = {}) const {
+    return TinyEngine(GetParam().path, GetParam().vendor, setup);
+  }
   // Alone, cold, one thread, without speculation.
   std::vector<Answer> cold(int strangers) const {
     std::vector<Answer> answers;
@@ -143,8 +148,9 @@ TEST_P(EngineOverModel, StrangersSpeculationParkingAndThreadsChangeNothing) {
   constexpr int kStrangers = 7;
   const std::vector<Answer> expected = cold(kStrangers);
   int drafted = 0, parked = 0;
-  for (const How& setup : {How{.threads = 2}, How{.threads = 2, .drafts = 1}, How{.threads = 1, .drafts = 3},
-                             How{.threads = 2, .step_tokens = 11}, How{.threads = 2, .pages = 3, .drafts = 2}}) {
+  for (const How& setup :
+       {How{.threads = 2}, How{.threads = 2, .drafts = 1}, How{.threads = 1, .drafts = 3},
+        How{.threads = 2, .step_tokens = 11}, How{.threads = 2, .pages = 3, .drafts = 2}}) {
     TinyEngine engine = open(setup);
     std::vector<std::shared_ptr<Mailbox>> mails;
     for (int i = 0; i < kStrangers; ++i) {
@@ -154,7 +160,8 @@ TEST_P(EngineOverModel, StrangersSpeculationParkingAndThreadsChangeNothing) {
     engine.run();
     for (std::size_t i = 0; i < mails.size(); ++i) {
       const Answer answer = drain(*mails[i]);
-      EXPECT_EQ(answer, expected[i]) << i << " with " << setup.drafts << " drafts, " << setup.pages << " pages";
+      EXPECT_EQ(answer, expected[i])
+          << i << " with " << setup.drafts << " drafts, " << setup.pages << " pages";
       drafted += answer.end.usage.drafted;
     }
     parked += static_cast<int>(engine.core().stats().parked);
@@ -183,7 +190,8 @@ TEST_P(EngineOverModel, ReusedPrefixesSessionsAndSavedOnesEqualCold) {
     ASSERT_TRUE(bytes) << bytes.error().message;
     saved = std::move(*bytes);
     const Answer warm = engine.answer(turn(next));
-    EXPECT_EQ(warm.end.usage.cached, static_cast<int>(shared.size()) + 23) << "all but the last token drawn";
+    EXPECT_EQ(warm.end.usage.cached, static_cast<int>(shared.size()) + 23)
+        << "all but the last token drawn";
 
     GenerateRequest fresh = turn(next);
     fresh.session.clear();
@@ -214,11 +222,13 @@ TEST_P(EngineOverModel, ReusedPrefixesSessionsAndSavedOnesEqualCold) {
   TinyEngine foreign(GetParam().path, !GetParam().vendor);
   const auto refused = foreign.core().load_session("chat", saved);
   ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().message.find("other numerics"), std::string::npos) << refused.error().message;
+  EXPECT_NE(refused.error().message.find("other numerics"), std::string::npos)
+      << refused.error().message;
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, EngineOverModel,
-                         ::testing::Values(Checkpoint{"models/minnow", false}, Checkpoint{"models/minnow", true},
+                         ::testing::Values(Checkpoint{"models/minnow", false},
+                                           Checkpoint{"models/minnow", true},
                                            Checkpoint{"tests/golden/plain_a", false},
                                            Checkpoint{"tests/golden/vendor_a", true}));
 

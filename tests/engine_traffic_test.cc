@@ -48,7 +48,8 @@ Answer drain(Channel<GenerationEvent>& events) {
 std::vector<Token> random_tokens(int n, unsigned seed, int vocab = 50) {
   std::mt19937 random(seed);
   std::vector<Token> tokens;
-  for (int i = 0; i < n; ++i) tokens.push_back(static_cast<Token>(random() % static_cast<unsigned>(vocab)));
+  for (int i = 0; i < n; ++i)
+    tokens.push_back(static_cast<Token>(random() % static_cast<unsigned>(vocab)));
   return tokens;
 }
 
@@ -57,7 +58,8 @@ class CountingFilter final : public TokenFilter {
  public:
   void bitmask(std::span<std::uint64_t> allowed) override {
     for (std::size_t t = 0; t < allowed.size() * 64; ++t) {
-      if (t % 3 != static_cast<std::size_t>(count_) % 3) allowed[t / 64] &= ~(std::uint64_t{1} << (t % 64));
+      if (t % 3 != static_cast<std::size_t>(count_) % 3)
+        allowed[t / 64] &= ~(std::uint64_t{1} << (t % 64));
     }
   }
   void accept(Token token) override {
@@ -83,14 +85,17 @@ GenerateRequest request_of(std::vector<Token> prompt, int max_tokens, std::uint6
 }
 
 // The answer by definition: every token drawn from the logits of the whole prefix.
-std::vector<Token> truth(const FakeModel& model, const GenerateRequest& request, bool filtered = false) {
+std::vector<Token> truth(const FakeModel& model, const GenerateRequest& request,
+                         bool filtered = false) {
   std::vector<Token> tokens = request.prompt;
   CountingFilter filter;
-  TokenChooser chooser(request.sampling, request.prompt, filtered ? &filter : nullptr, model.info().vocab);
+  TokenChooser chooser(request.sampling, request.prompt, filtered ? &filter : nullptr,
+                       model.info().vocab);
   Sampler sampler;
   std::vector<Token> answer;
   while (static_cast<int>(answer.size()) < request.max_tokens) {
-    const auto sampled = chooser.choose(sampler, model.logits_after(tokens), static_cast<Pos>(tokens.size()));
+    const auto sampled =
+        chooser.choose(sampler, model.logits_after(tokens), static_cast<Pos>(tokens.size()));
     const auto& stops = request.stop_tokens;
     if (std::find(stops.begin(), stops.end(), sampled->token) != stops.end()) break;
     chooser.accept(sampled->token);
@@ -146,7 +151,9 @@ TEST(EngineCore, AnswersWhatTheLogitsSay) {
 
 TEST(EngineCore, AnswersTheSameInAnyCompanyAndAnyCut) {
   std::vector<std::vector<Token>> expected;
-  const auto request = [](int i) { return request_of(random_tokens(5 + 37 * i, 10u + static_cast<unsigned>(i)), 20 + i, 3); };
+  const auto request = [](int i) {
+    return request_of(random_tokens(5 + 37 * i, 10u + static_cast<unsigned>(i)), 20 + i, 3);
+  };
   for (int i = 0; i < 7; ++i) {
     Bench alone;
     expected.push_back(truth(*alone.stack.model, request(i)));
@@ -177,9 +184,23 @@ TEST(EngineCore, SpeculationNeverChangesAnAnswer) {
   const std::vector<Speculation> kinds = {
       {"greedy", false, [](auto& p) { p.temperature = 0; }},
       {"seeded", false, [](auto&) {}},
-      {"cut", false, [](auto& p) { p.top_k = 5; p.top_p = 0.8f; p.min_p = 0.1f; }},
-      {"penalties", false, [](auto& p) { p.repetition_penalty = 1.5f; p.presence_penalty = 1; p.frequency_penalty = 1; }},
-      {"greedy with penalties", false, [](auto& p) { p.temperature = 0; p.frequency_penalty = 2; }},
+      {"cut", false,
+       [](auto& p) {
+         p.top_k = 5;
+         p.top_p = 0.8f;
+         p.min_p = 0.1f;
+       }},
+      {"penalties", false,
+       [](auto& p) {
+         p.repetition_penalty = 1.5f;
+         p.presence_penalty = 1;
+         p.frequency_penalty = 1;
+       }},
+      {"greedy with penalties", false,
+       [](auto& p) {
+         p.temperature = 0;
+         p.frequency_penalty = 2;
+       }},
       {"filtered", true, [](auto&) {}},
       {"greedy and filtered", true, [](auto& p) { p.temperature = 0; }},
   };
@@ -190,13 +211,15 @@ TEST(EngineCore, SpeculationNeverChangesAnAnswer) {
         options.drafts = drafts;
         options.scheduler.answer_cut = 16;
         Bench bench({.pages = 40, .sequences = 2, .snapshot_bytes = 1 << 20}, options);
-        GenerateRequest request = request_of(random_tokens(20 + static_cast<int>(seed), seed), 100, seed);
+        GenerateRequest request =
+            request_of(random_tokens(20 + static_cast<int>(seed), seed), 100, seed);
         kind.set(request.sampling);
         request.stop_tokens = {49};
         const std::vector<Token> expected = truth(*bench.stack.model, request, kind.filtered);
         if (kind.filtered) request.filter = std::make_unique<CountingFilter>();
         const Answer answer = bench.answer(std::move(request));
-        EXPECT_EQ(answer.tokens, expected) << kind.name << ", " << drafts << " drafts, seed " << seed;
+        EXPECT_EQ(answer.tokens, expected)
+            << kind.name << ", " << drafts << " drafts, seed " << seed;
         const bool stopped = expected.size() < 100;
         EXPECT_EQ(answer.end.reason, stopped ? FinishReason::kStop : FinishReason::kLength);
         if (stopped) {
@@ -240,7 +263,8 @@ TEST(EngineCore, PrefixesAreReusedAndChangeNothing) {
     GenerateRequest second = request_of(longer, 30);
     const std::vector<Token> expected = truth(*bench.stack.model, second);
     const Answer answer = bench.answer(std::move(second));
-    EXPECT_EQ(answer.end.usage.cached, 96) << "the last multiple of 16 before the end of the prompt";
+    EXPECT_EQ(answer.end.usage.cached, 96)
+        << "the last multiple of 16 before the end of the prompt";
     EXPECT_EQ(answer.tokens, expected);
     EXPECT_LT(bench.stack.model->tokens() - before, 5u + 30u * 4u);
     // Parting ways in the middle goes back to the boundary before.
@@ -289,7 +313,9 @@ TEST(EngineCore, RandomTrafficAnswersExactly) {
   for (unsigned round = 0; round < 25u * static_cast<unsigned>(soak_scale()); ++round) {
     const unsigned seed = round + 1000003u * static_cast<unsigned>(soak_seed());
     std::mt19937 random(seed);
-    const auto pick = [&](int low, int high) { return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1)); };
+    const auto pick = [&](int low, int high) {
+      return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1));
+    };
     EngineOptions options;
     options.drafts = pick(0, 4);
     options.scheduler.max_step_tokens = pick(8, 64);
@@ -298,13 +324,17 @@ TEST(EngineCore, RandomTrafficAnswersExactly) {
     options.scheduler.answer_cut = 16 * pick(0, 2);
     options.max_sessions = pick(1, 3);
     options.max_parked_bytes = static_cast<std::size_t>(pick(0, 1)) << 20;
-    Bench bench({.pages = pick(14, 40), .sequences = pick(1, 5), .snapshot_bytes = static_cast<std::size_t>(pick(0, 8192))}, options);
+    Bench bench({.pages = pick(14, 40),
+                 .sequences = pick(1, 5),
+                 .snapshot_bytes = static_cast<std::size_t>(pick(0, 8192))},
+                options);
     std::vector<Token> common = random_tokens(60, seed);
     std::vector<std::shared_ptr<Mailbox>> mails;
     std::vector<std::vector<Token>> expected;
     for (int i = 0; i < 12; ++i) {
       std::vector<Token> prompt(common.begin(), common.begin() + pick(1, 60));
-      const std::vector<Token> own = random_tokens(pick(0, 50), seed + 100u * static_cast<unsigned>(i));
+      const std::vector<Token> own =
+          random_tokens(pick(0, 50), seed + 100u * static_cast<unsigned>(i));
       prompt.insert(prompt.end(), own.begin(), own.end());
       GenerateRequest request = request_of(prompt, pick(1, 80), random());
       if (pick(0, 2) == 0) request.session = "s" + std::to_string(pick(0, 1));
@@ -418,7 +448,8 @@ TEST(EngineCore, ASavedSessionLoadsWithoutPrefillAndChangesNothing) {
   const auto refused = bench.core.load_session("x", foreign);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kUnsupported);
-  EXPECT_NE(refused.error().message.find("other weights"), std::string::npos) << refused.error().message;
+  EXPECT_NE(refused.error().message.find("other weights"), std::string::npos)
+      << refused.error().message;
 }
 
 TEST(EngineCore, DeadlinesAndCancellationsEndARequest) {
@@ -460,8 +491,10 @@ TEST(EngineCore, NanEndsOnlyTheSequenceThatHasItAndIsNamed) {
   EXPECT_EQ(answer.end.reason, FinishReason::kFailed);
   ASSERT_TRUE(answer.end.error.has_value());
   EXPECT_EQ(answer.end.error->code, Code::kInternal);
-  EXPECT_NE(answer.end.error->message.find("Request 1 failed: The logits for position 20 contain NaN, first at token 25"),
-            std::string::npos) << answer.end.error->message;
+  EXPECT_NE(answer.end.error->message.find(
+                "Request 1 failed: The logits for position 20 contain NaN, first at token 25"),
+            std::string::npos)
+      << answer.end.error->message;
   EXPECT_EQ(drain(fine->events).tokens.size(), 20u);
 }
 
@@ -484,14 +517,16 @@ TEST(EngineCore, FailureOfTheDeviceEndsEverything) {
 TEST(EngineCore, RequestsThatCannotFitAreRefusedWithBothNumbers) {
   Bench bench({.pages = 4, .sequences = 1, .snapshot_bytes = 0});
   const auto check = [&](GenerateRequest request) {
-    const Status status = check_request(request, limits_of(bench.stack.model->info(), *bench.stack.pool, {}));
+    const Status status =
+        check_request(request, limits_of(bench.stack.model->info(), *bench.stack.pool, {}));
     return status ? std::string() : status.error().message;
   };
   const std::string cache = check(request_of(random_tokens(60, 1), 5));
   EXPECT_NE(cache.find("need 65 tokens"), std::string::npos) << cache;
   EXPECT_NE(cache.find("the cache holds 64 tokens"), std::string::npos) << cache;
   EXPECT_EQ(check(request_of(random_tokens(60, 1), 4)), "");
-  EXPECT_NE(check(request_of(random_tokens(64, 1), -1)).find("no room for an answer"), std::string::npos);
+  EXPECT_NE(check(request_of(random_tokens(64, 1), -1)).find("no room for an answer"),
+            std::string::npos);
   EXPECT_NE(check(request_of({}, 1)).find("at least one"), std::string::npos);
   EXPECT_NE(check(request_of({50}, 1)).find("token 50"), std::string::npos);
   // With no limit given the answer may fill what there is.
@@ -585,7 +620,8 @@ TEST(Engine, ShutdownEndsWhatRuns) {
   auto generation = std::move(*engine->submit(request_of(random_tokens(10, 1), 3900)));
   engine.reset();
   const Answer answer = drain(generation->events());
-  EXPECT_TRUE(answer.end.reason == FinishReason::kCancelled || answer.end.reason == FinishReason::kLength);
+  EXPECT_TRUE(answer.end.reason == FinishReason::kCancelled ||
+              answer.end.reason == FinishReason::kLength);
 }
 
 }  // namespace

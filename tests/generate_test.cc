@@ -1,5 +1,5 @@
-// plumb generate, tokenize and perplexity as a person runs them, with the bundled model. What it says
-// is not looked at here: only that it says the same in every way of asking.
+// plumb generate, tokenize and perplexity as a person runs them, with the bundled model. What it
+// says is not looked at here: only that it says the same in every way of asking.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
@@ -26,7 +26,8 @@ Outcome plumb(const std::string& arguments) {
   std::FILE* pipe = ::popen(command.c_str(), "r");
   Outcome outcome;
   char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) outcome.out.append(buffer, n);
+  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe))
+    outcome.out.append(buffer, n);
   const int status = ::pclose(pipe);
   outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
   if (auto text = read_file(err)) outcome.err = *text;
@@ -83,9 +84,11 @@ TEST(Generate, JsonSaysWhatHappened) {
 }
 
 TEST(Generate, NothingChangesAnAnswerButTheSeed) {
-  for (const std::string sampling : {"--temperature 0.9 --seed 3 ", "--temperature 0 --frequency-penalty 0.5 "}) {
+  for (const std::string sampling :
+       {"--temperature 0.9 --seed 3 ", "--temperature 0 --frequency-penalty 0.5 "}) {
     const std::string expected = tokens_of(json_of(kAsk + sampling));
-    for (const std::string way : {"--threads 1", "--threads 2", "--draft 1", "--draft 3", "--context 4096", "--isa baseline", "--device ref"}) {
+    for (const std::string way : {"--threads 1", "--threads 2", "--draft 1", "--draft 3",
+                                  "--context 4096", "--isa baseline", "--device ref"}) {
       EXPECT_EQ(tokens_of(json_of(kAsk + sampling + way)), expected) << way;
     }
   }
@@ -134,12 +137,15 @@ TEST(Generate, ManyAtOnceAnswerAsOneByOneAndInOrder) {
 TEST(Generate, ABadLineIsAnsweredWithWhatIsWrongAndTheOthersGoOn) {
   TempDir dir;
   const std::string file = (dir / "lines").string();
-  ASSERT_TRUE(write_file_atomically(file, "{\"id\":7,\"prompt\":3}\n{\"prompt\":\"Hi\",\"max_tokens\":2}\nwhat\n"
-                                          "{\"prompt\":\"Hi\",\"temperature\":\"hot\"}\n"));
+  ASSERT_TRUE(
+      write_file_atomically(file,
+                            "{\"id\":7,\"prompt\":3}\n{\"prompt\":\"Hi\",\"max_tokens\":2}\nwhat\n"
+                            "{\"prompt\":\"Hi\",\"temperature\":\"hot\"}\n"));
   const Outcome outcome = plumb("generate --jsonl " + file);
   EXPECT_NE(outcome.status, 0);
   EXPECT_NE(outcome.out.find("{\"id\":7,\"error\":"), std::string::npos) << outcome.out;
-  EXPECT_NE(outcome.out.find("lines:1: \\\"prompt\\\" is 3, expected a string"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("lines:1: \\\"prompt\\\" is 3, expected a string"), std::string::npos)
+      << outcome.out;
   EXPECT_NE(outcome.out.find("\"finish_reason\":"), std::string::npos);
   EXPECT_NE(outcome.out.find("lines:3"), std::string::npos);
   EXPECT_NE(outcome.out.find("expected a number"), std::string::npos);
@@ -149,7 +155,8 @@ TEST(Generate, RefusesInASentenceWithAnExitCode) {
   expect_refused("generate </dev/null", 2, "empty");
   expect_refused("generate hi --model /nowhere", 3, "/nowhere");
   expect_refused("generate hi --memory 1MiB", 4, "does not fit");
-  expect_refused("generate 'a prompt that is longer than this' --context 8", 2, "the context of this run is 8 tokens");
+  expect_refused("generate 'a prompt that is longer than this' --context 8", 2,
+                 "the context of this run is 8 tokens");
   expect_refused("generate hi --context 100000000", 2, "the model's own limit");
   expect_refused("generate hi --top-p 0", 2, "top_p");
   expect_refused("generate hi --temperature -1", 2, "temperature");
@@ -166,7 +173,10 @@ TEST(Tokenize, ThereAndBack) {
   const Outcome ids = plumb("tokenize -f " + file);
   EXPECT_EQ(ids.status, 0) << ids.err;
   EXPECT_EQ(plumb("tokenize --decode '" + ids.out + "'").out, text);
-  EXPECT_EQ(plumb("tokenize --decode '" + json_of("tokenize --json -f " + file).find("tokens")->dump() + "'").out, text);
+  EXPECT_EQ(plumb("tokenize --decode '" +
+                  json_of("tokenize --json -f " + file).find("tokens")->dump() + "'")
+                .out,
+            text);
   const auto count = json_of("tokenize --json -f " + file).find("count")->as_int();
   EXPECT_EQ(plumb("tokenize --count -f " + file).out, std::to_string(*count) + "\n");
   // No text becomes a control token unless that is asked for.
@@ -178,11 +188,13 @@ TEST(Perplexity, IsTheSumOverTheTextHoweverItIsComputed) {
   TempDir dir;
   const std::string file = (dir / "text").string();
   std::string text;
-  for (int i = 0; i < 40; ++i) text += "The cat number " + std::to_string(i * 37 % 100) + " has a red ball. ";
+  for (int i = 0; i < 40; ++i)
+    text += "The cat number " + std::to_string(i * 37 % 100) + " has a red ball. ";
   ASSERT_TRUE(write_file_atomically(file, text));
   const Json one = json_of("perplexity " + file + " --json --limit 300 --window 300");
   EXPECT_EQ(one.find("tokens")->as_int(), 300);
-  EXPECT_EQ(json_of("perplexity " + file + " --json --limit 300 --window 300 --threads 1").dump(), one.dump());
+  EXPECT_EQ(json_of("perplexity " + file + " --json --limit 300 --window 300 --threads 1").dump(),
+            one.dump());
   const Json parts = json_of("perplexity " + file + " --json --limit 300 --window 100 --stride 50");
   EXPECT_EQ(parts.find("tokens")->as_int(), 300) << "every token once";
   EXPECT_EQ(parts.find("bytes")->as_int(), one.find("bytes")->as_int());

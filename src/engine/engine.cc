@@ -39,7 +39,10 @@ class ThreadedEngine final : public Engine {
     return ask<Result<Pos>>([&] { return core_.load_session(name, bytes); });
   }
   void drop_session(const std::string& name) override {
-    static_cast<void>(ask<bool>([&] { core_.drop_session(name); return true; }));
+    static_cast<void>(ask<bool>([&] {
+      core_.drop_session(name);
+      return true;
+    }));
   }
 
  private:
@@ -89,8 +92,9 @@ Result<std::unique_ptr<Generation>> ThreadedEngine::submit(GenerateRequest reque
     const std::lock_guard lock(mutex_);
     if (!healthy_) return Error{Code::kUnavailable, "The engine has failed: " + failure_.message};
     if (stats_.waiting + submitted_ >= max_queue_) {
-      return Error{Code::kExhausted, "The queue is full: " + std::to_string(stats_.waiting + submitted_) +
-                                         " requests wait, at most " + std::to_string(max_queue_) + " may."};
+      return Error{Code::kExhausted,
+                   "The queue is full: " + std::to_string(stats_.waiting + submitted_) +
+                       " requests wait, at most " + std::to_string(max_queue_) + " may."};
     }
     ++submitted_;
     inbox_.push_back([this, mail, carried] { core_.add(std::move(*carried), mail); });

@@ -26,7 +26,9 @@ EngineOptions fitted(EngineOptions options, const ModelInfo& model, const StateP
   s.max_sequences =
       std::clamp(s.max_sequences, 1, std::min(s.max_step_tokens, pool.stats().sequences_max));
   s.min_chunk = std::clamp(s.min_chunk, 1, s.max_step_tokens);
-  const auto whole_pages = [&](int tokens) { return tokens / layout.page_tokens * layout.page_tokens; };
+  const auto whole_pages = [&](int tokens) {
+    return tokens / layout.page_tokens * layout.page_tokens;
+  };
   s.prompt_cut = whole_pages(s.prompt_cut);
   s.answer_cut = whole_pages(s.answer_cut);
   options.drafts = std::clamp(options.drafts, 0, std::min(model.max_draft, layout.max_rewind));
@@ -35,7 +37,8 @@ EngineOptions fitted(EngineOptions options, const ModelInfo& model, const StateP
 
 }  // namespace
 
-EngineLimits limits_of(const ModelInfo& model, const StatePool& pool, const EngineOptions& options) {
+EngineLimits limits_of(const ModelInfo& model, const StatePool& pool,
+                       const EngineOptions& options) {
   EngineLimits limits;
   limits.vocab = model.vocab;
   limits.context = model.max_positions;
@@ -57,7 +60,8 @@ Status check_request(const GenerateRequest& request, const EngineLimits& limits)
   for (const Token token : request.prompt) {
     if (token >= 0 && token < limits.vocab) continue;
     return Error{Code::kInvalid, "The prompt holds the token " + std::to_string(token) +
-                                     ", expected ids from 0 to " + std::to_string(limits.vocab - 1) + "."};
+                                     ", expected ids from 0 to " +
+                                     std::to_string(limits.vocab - 1) + "."};
   }
   PLUMB_TRY_STATUS(request.sampling.validate(limits.vocab));
   const Pos prompt = static_cast<Pos>(request.prompt.size());
@@ -67,9 +71,10 @@ Status check_request(const GenerateRequest& request, const EngineLimits& limits)
                                      " tokens leaves no room for an answer: " + have};
   }
   if (request.max_tokens >= 0 && prompt + request.max_tokens > limits.context) {
-    return Error{Code::kInvalid, "The prompt of " + std::to_string(prompt) +
-                                     " tokens and an answer of up to " + std::to_string(request.max_tokens) +
-                                     " need " + std::to_string(prompt + request.max_tokens) + " tokens: " + have};
+    return Error{Code::kInvalid,
+                 "The prompt of " + std::to_string(prompt) + " tokens and an answer of up to " +
+                     std::to_string(request.max_tokens) + " need " +
+                     std::to_string(prompt + request.max_tokens) + " tokens: " + have};
   }
   return {};
 }
@@ -117,8 +122,8 @@ SequenceId EngineCore::add(GenerateRequest request, std::shared_ptr<Mailbox> mai
   Sequence& s = *owned;
   s.submitted = options_.clock();
   s.usage.prompt = s.prompt;
-  s.max_tokens =
-      s.request.max_tokens >= 0 ? s.request.max_tokens : static_cast<int>(limits_.context - s.prompt);
+  s.max_tokens = s.request.max_tokens >= 0 ? s.request.max_tokens
+                                           : static_cast<int>(limits_.context - s.prompt);
   Demand demand;
   demand.known = demand.prompt = s.prompt;
   demand.cuts = snapshot_places(s.request);
@@ -132,16 +137,17 @@ SequenceId EngineCore::add(GenerateRequest request, std::shared_ptr<Mailbox> mai
 
 bool EngineCore::drop_oldest_session() {
   if (sessions_.empty()) return false;
-  sessions_.erase(std::min_element(sessions_.begin(), sessions_.end(), [](const auto& a, const auto& b) {
-    return a.second.used < b.second.used;
-  }));
+  sessions_.erase(
+      std::min_element(sessions_.begin(), sessions_.end(),
+                       [](const auto& a, const auto& b) { return a.second.used < b.second.used; }));
   return true;
 }
 
 void EngineCore::keep_session(Sequence& s) {
   if (s.request.session.empty() || !s.state.valid() || s.state.length() == 0) return;
   sessions_.erase(s.request.session);
-  while (static_cast<int>(sessions_.size()) >= std::max(options_.max_sessions, 1)) drop_oldest_session();
+  while (static_cast<int>(sessions_.size()) >= std::max(options_.max_sessions, 1))
+    drop_oldest_session();
   sessions_.emplace(s.request.session, Session{std::move(s.state), s.request.scope, ++uses_});
 }
 
@@ -250,8 +256,8 @@ Status EngineCore::settle(const StepItem& item, Mat<const float> rows) {
   Verdict verdict;
   if (complete && s.max_tokens > 0) {
     const int drafts = static_cast<int>(s.drafts.size());
-    PLUMB_TRY(found, verify(s.chooser, sampler_, rows.slice(rows.rows - 1 - drafts, drafts + 1), s.drafts,
-                            known, s.request.stop_tokens));
+    PLUMB_TRY(found, verify(s.chooser, sampler_, rows.slice(rows.rows - 1 - drafts, drafts + 1),
+                            s.drafts, known, s.request.stop_tokens));
     verdict = std::move(found);
     s.pace.record(drafts, verdict.matched);
     s.usage.drafted += drafts;
@@ -307,9 +313,10 @@ Result<bool> EngineCore::step() {
   const Step plan = scheduler_.plan();
   for (const SequenceId id : plan.refused) {
     const Sequence& s = at(id);
-    finish(id, FinishReason::kFailed,
-           Error{Code::kExhausted, "The cache has no room for a sequence of " + std::to_string(s.tokens.size()) +
-                                       " tokens, not even alone."});
+    finish(
+        id, FinishReason::kFailed,
+        Error{Code::kExhausted, "The cache has no room for a sequence of " +
+                                    std::to_string(s.tokens.size()) + " tokens, not even alone."});
   }
   const Deadline start = options_.clock();
   const auto fatal = [&](const Error& error) {

@@ -34,7 +34,8 @@ bool EngineCore::Memory::make_space(Pos tokens, const std::string& keep_session,
     const Pos wanted = pages_for(core_.pool_.layout(), tokens) + core_.scheduler_.running();
     const bool has_own = !keep_session.empty() && core_.sessions_.contains(keep_session);
     // The session to continue holds pages that the newcomer will not need again.
-    const Pos own = has_own ? static_cast<Pos>(core_.sessions_.at(keep_session).state.pages().size()) : 0;
+    const Pos own =
+        has_own ? static_cast<Pos>(core_.sessions_.at(keep_session).state.pages().size()) : 0;
     const bool slot = stats.sequences < stats.sequences_max || has_own;
     if (slot && pages_in_use() - own + wanted <= stats.pages_total) return true;
     if (has_own) core_.sessions_.at(keep_session).used = ++core_.uses_;  // others give way first
@@ -76,7 +77,8 @@ Result<SequenceState> EngineCore::Memory::obtain(Sequence& s) {
   if (may_continue(s)) {
     if (auto kept = take_session(s)) return std::move(*kept);
   }
-  const std::vector<Key> keys = s.keys(0, s.request.score_prompt && s.generated() == 0 ? 1 : s.tokens.size());
+  const std::vector<Key> keys =
+      s.keys(0, s.request.score_prompt && s.generated() == 0 ? 1 : s.tokens.size());
   return core_.pool_.open(keys, s.request.scope);
 }
 
@@ -115,8 +117,9 @@ void EngineCore::Memory::park(SequenceId id) {
   Sequence& s = core_.at(id);
   ++core_.stats_.parked;
   const StateLayout& layout = core_.pool_.layout();
-  const auto estimate = static_cast<std::size_t>(layout.bytes_per_token() * static_cast<double>(s.state.length())) +
-                        layout.packed_tail_bytes(s.state.length());
+  const auto estimate =
+      static_cast<std::size_t>(layout.bytes_per_token() * static_cast<double>(s.state.length())) +
+      layout.packed_tail_bytes(s.state.length());
   if (parked_bytes_ + estimate <= core_.options_.max_parked_bytes) {
     s.parked = core_.pool_.save(s.state);
     parked_bytes_ += s.parked.size();

@@ -7,7 +7,8 @@ namespace {
 
 Error invalid(const std::string& field, double value, const std::string& expected) {
   std::string number = std::to_string(value);
-  return {Code::kInvalid, "The sampling option " + field + " is " + number + ", expected " + expected + "."};
+  return {Code::kInvalid,
+          "The sampling option " + field + " is " + number + ", expected " + expected + "."};
 }
 
 }  // namespace
@@ -47,11 +48,16 @@ Status SamplingParams::validate(int vocab) const {
 
 std::string_view to_string(FinishReason reason) {
   switch (reason) {
-    case FinishReason::kStop: return "stop";
-    case FinishReason::kLength: return "length";
-    case FinishReason::kCancelled: return "cancelled";
-    case FinishReason::kDeadline: return "deadline";
-    case FinishReason::kFailed: return "failed";
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+    case FinishReason::kDeadline:
+      return "deadline";
+    case FinishReason::kFailed:
+      return "failed";
   }
   return "failed";
 }

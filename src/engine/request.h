@@ -53,7 +53,8 @@ struct GenerateRequest {
   std::vector<Token> prompt;  // at least one token
   SamplingParams sampling;
   std::vector<Token> stop_tokens;       // end the answer and are not part of it
-  int max_tokens = -1;                  // -1: as many as context and memory allow; 0: only read the prompt
+  // -1: as many as context and memory allow; 0: only read the prompt
+  int max_tokens = -1;
   std::unique_ptr<TokenFilter> filter;  // null: anything goes
   std::optional<Deadline> deadline;
   // Token counts at which a turn or tool block of the prompt ends: where others may want to go on.

@@ -58,9 +58,10 @@ Status check_finite(std::span<const float> logits, Pos position) {
   for (std::size_t i = 0; i < logits.size(); ++i) {
     const float x = logits[i];
     if (x - x == 0) continue;  // false for NaN and infinities
-    return Error{Code::kInternal, "The logits for position " + std::to_string(position) + " contain " +
-                                      (x != x ? "NaN" : "an infinity") + ", first at token " +
-                                      std::to_string(i) + ", expected finite numbers."};
+    return Error{Code::kInternal, "The logits for position " + std::to_string(position) +
+                                      " contain " + (x != x ? "NaN" : "an infinity") +
+                                      ", first at token " + std::to_string(i) +
+                                      ", expected finite numbers."};
   }
   return {};
 }
@@ -101,8 +102,8 @@ Status Sampler::adjust(std::span<const float> logits, const SamplingParams& para
   return {};
 }
 
-// Leaves candidates_ in ascending id with their weights beside them. Every sum runs in ascending id or
-// in ascending rank, so that no result depends on how a library partitions.
+// Leaves candidates_ in ascending id with their weights beside them. Every sum runs in ascending id
+// or in ascending rank, so that no result depends on how a library partitions.
 void Sampler::keep_likely(const SamplingParams& params) {
   const auto likelier = [](const Candidate& a, const Candidate& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
@@ -117,7 +118,8 @@ void Sampler::keep_likely(const SamplingParams& params) {
   const float highest = std::min_element(candidates_.begin(), candidates_.end(), likelier)->logit;
   if (params.top_p < 1.0f) {
     double total = 0;
-    for (const Candidate& c : candidates_) total += static_cast<double>(math::exp(c.logit - highest));
+    for (const Candidate& c : candidates_)
+      total += static_cast<double>(math::exp(c.logit - highest));
     const double enough = static_cast<double>(params.top_p) * total;
     double sum = 0;
     std::size_t kept = 0, sorted = 0;
@@ -167,9 +169,9 @@ Result<Sampled> Sampler::sample(std::span<const float> logits, const SamplingPar
   PLUMB_TRY_STATUS(adjust(logits, params, history, allowed));
   Sampled result;
   if (params.greedy()) {
-    const auto best = std::max_element(
-        candidates_.begin(), candidates_.end(),
-        [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; });
+    const auto best =
+        std::max_element(candidates_.begin(), candidates_.end(),
+                         [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; });
     result.token = best->token;  // the first of equals, and ids ascend
   } else {
     for (Candidate& c : candidates_) c.logit = c.logit / params.temperature;

@@ -29,7 +29,8 @@ std::vector<double> frequencies(const std::vector<float>& logits, const Sampling
   std::vector<double> count(logits.size(), 0);
   constexpr int kDraws = 20000;
   for (Pos p = 0; p < kDraws; ++p) {
-    count[static_cast<std::size_t>(sampler.sample(logits, params, p, history, {})->token)] += 1.0 / kDraws;
+    count[static_cast<std::size_t>(sampler.sample(logits, params, p, history, {})->token)] +=
+        1.0 / kDraws;
   }
   return count;
 }
@@ -112,7 +113,7 @@ TEST(Sampler, PenaltiesActOnWhatWasSaid) {
   history.push(1);
   SamplingParams params = greedy();
   params.repetition_penalty = 2.0f;
-  EXPECT_EQ(draw({4, 3, 2.5f}, params, 0, history), 2);   // 2, 1.5, 2.5
+  EXPECT_EQ(draw({4, 3, 2.5f}, params, 0, history), 2);     // 2, 1.5, 2.5
   EXPECT_EQ(draw({-1, -1, -1.5f}, params, 0, history), 2);  // -2, -2, -1.5
   params = greedy();
   params.presence_penalty = 1.0f;
@@ -146,10 +147,12 @@ TEST(Sampler, NamesNanAndInfinity) {
   const auto nan = sampler.sample(logits, {}, 17, {}, {});
   ASSERT_FALSE(nan);
   EXPECT_EQ(nan.error().code, Code::kInternal);
-  EXPECT_NE(nan.error().message.find("position 17 contain NaN, first at token 1"), std::string::npos)
+  EXPECT_NE(nan.error().message.find("position 17 contain NaN, first at token 1"),
+            std::string::npos)
       << nan.error().message;
   logits[1] = -std::numeric_limits<float>::infinity();
-  EXPECT_NE(sampler.sample(logits, {}, 0, {}, {}).error().message.find("infinity"), std::string::npos);
+  EXPECT_NE(sampler.sample(logits, {}, 0, {}, {}).error().message.find("infinity"),
+            std::string::npos);
 }
 
 TEST(Sampler, LogprobsAreOfTheRawLogits) {
@@ -182,7 +185,10 @@ TEST(SamplingParams, RefusesWhatMakesNoSenseByName) {
   EXPECT_NE(refused([](auto& p) { p.top_p = 0; }).find("top_p"), std::string::npos);
   EXPECT_NE(refused([](auto& p) { p.min_p = 2; }).find("min_p"), std::string::npos);
   EXPECT_NE(refused([](auto& p) { p.top_k = -1; }).find("top_k"), std::string::npos);
-  EXPECT_NE(refused([](auto& p) { p.logit_bias = {{10, 1.0f}}; }).find("below 10"), std::string::npos);
+  EXPECT_NE(refused([](auto& p) {
+              p.logit_bias = {{10, 1.0f}};
+            }).find("below 10"),
+            std::string::npos);
 }
 
 }  // namespace

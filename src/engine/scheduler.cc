@@ -42,9 +42,11 @@ Pos Scheduler::next_cut(const Entry& entry) const {
   const auto consider = [&](Pos at) {
     if (at > entry.computed) next = std::min(next, at);
   };
-  const auto cut = std::upper_bound(entry.demand.cuts.begin(), entry.demand.cuts.end(), entry.computed);
+  const auto cut =
+      std::upper_bound(entry.demand.cuts.begin(), entry.demand.cuts.end(), entry.computed);
   if (cut != entry.demand.cuts.end()) consider(*cut);
-  if (options_.prompt_cut > 0) consider((entry.computed / options_.prompt_cut + 1) * options_.prompt_cut);
+  if (options_.prompt_cut > 0)
+    consider((entry.computed / options_.prompt_cut + 1) * options_.prompt_cut);
   if (options_.answer_cut > 0) {
     // The first multiple behind the prompt, or behind where the sequence is if that is later.
     const Pos from = std::max(entry.computed, entry.demand.prompt);

@@ -57,7 +57,10 @@ class PageRoom final : public Room {
   int parks = 0;
 
  private:
-  struct Held { int pages = 0; Pos length = 0; };
+  struct Held {
+    int pages = 0;
+    Pos length = 0;
+  };
   static int pages(Pos tokens) { return static_cast<int>((tokens + 3) / 4); }
   int free_, total_;
   std::map<SequenceId, Held> held_;
@@ -71,7 +74,8 @@ struct Load {
 // Runs loads to their end like the engine does and checks the invariants of every step.
 class World {
  public:
-  World(int pages, SchedulerOptions options) : room(pages), scheduler(room, options), options_(options) {}
+  World(int pages, SchedulerOptions options)
+      : room(pages), scheduler(room, options), options_(options) {}
 
   void add(const Load& load, std::vector<Pos> cuts = {}) {
     const SequenceId id = ++last_id_;
@@ -120,7 +124,8 @@ class World {
     Pos& known = room.known.at(item.id);
     Pos& computed = computed_.at(item.id);
     const Pos cut = computed + item.tokens + item.drafts;
-    for (Pos p = computed + 1; p < cut; ++p) EXPECT_FALSE(scheduler.is_cut(item.id, p)) << "step over a cut";
+    for (Pos p = computed + 1; p < cut; ++p)
+      EXPECT_FALSE(scheduler.is_cut(item.id, p)) << "step over a cut";
     computed += item.tokens;
     EXPECT_LE(computed, known);
     if (computed == known) {
@@ -146,7 +151,8 @@ class World {
 };
 
 TEST(Scheduler, WritersComeFirstAndPromptsFillTheRest) {
-  World world(1000, {.max_sequences = 8, .max_step_tokens = 16, .max_scored_rows = 8, .min_chunk = 4});
+  World world(1000,
+              {.max_sequences = 8, .max_step_tokens = 16, .max_scored_rows = 8, .min_chunk = 4});
   world.add({4, 100});
   world.step();
   world.add({100, 5});
@@ -158,7 +164,8 @@ TEST(Scheduler, WritersComeFirstAndPromptsFillTheRest) {
 }
 
 TEST(Scheduler, PromptsShareAStep) {
-  World world(1000, {.max_sequences = 8, .max_step_tokens = 20, .max_scored_rows = 8, .min_chunk = 4});
+  World world(1000,
+              {.max_sequences = 8, .max_step_tokens = 20, .max_scored_rows = 8, .min_chunk = 4});
   world.add({100, 1});
   world.add({100, 1});
   world.step();  // the first takes everything
@@ -170,7 +177,9 @@ TEST(Scheduler, PromptsShareAStep) {
   int steps = 0;
   for (; steps < 6; ++steps) {
     const Step step = world.step();
-    if (std::any_of(step.items.begin(), step.items.end(), [](const StepItem& i) { return i.id == 3; })) break;
+    if (std::any_of(step.items.begin(), step.items.end(),
+                    [](const StepItem& i) { return i.id == 3; }))
+      break;
   }
   EXPECT_LT(steps, 6);
 }
@@ -189,7 +198,8 @@ TEST(Scheduler, StepsEndWhereSnapshotsAreWanted) {
 }
 
 TEST(Scheduler, DraftsUseWhatIsLeftOver) {
-  World world(1000, {.max_sequences = 8, .max_step_tokens = 6, .max_scored_rows = 6, .min_chunk = 1});
+  World world(1000,
+              {.max_sequences = 8, .max_step_tokens = 6, .max_scored_rows = 6, .min_chunk = 1});
   world.add({1, 50, 3});
   world.add({1, 50, 3});
   world.step();
@@ -199,7 +209,8 @@ TEST(Scheduler, DraftsUseWhatIsLeftOver) {
 }
 
 TEST(Scheduler, ParksTheOneThatLosesLeastAndNeverTheOldest) {
-  World world(12, {.max_sequences = 8, .max_step_tokens = 64, .max_scored_rows = 8, .min_chunk = 4});
+  World world(12,
+              {.max_sequences = 8, .max_step_tokens = 64, .max_scored_rows = 8, .min_chunk = 4});
   world.add({16, 30});  // 5 pages with room for one more token
   world.add({12, 30});  // 4
   world.add({3, 30});   // 1: the shortest
@@ -224,7 +235,8 @@ TEST(Scheduler, RefusesWhatDoesNotFitEvenAlone) {
 }
 
 TEST(Scheduler, PlacesWaitForRowsWhenFewMayBeScored) {
-  World world(1000, {.max_sequences = 8, .max_step_tokens = 64, .max_scored_rows = 2, .min_chunk = 4});
+  World world(1000,
+              {.max_sequences = 8, .max_step_tokens = 64, .max_scored_rows = 2, .min_chunk = 4});
   for (int i = 0; i < 5; ++i) world.add({5, 10});
   world.run_to_end(200);
 }
@@ -234,7 +246,9 @@ TEST(Scheduler, RandomLoadsAllFinish) {
   for (unsigned round = 0; round < 150u * static_cast<unsigned>(soak_scale()); ++round) {
     const unsigned seed = round + 1000003u * static_cast<unsigned>(soak_seed());
     std::mt19937 random(seed);
-    const auto pick = [&](int low, int high) { return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1)); };
+    const auto pick = [&](int low, int high) {
+      return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1));
+    };
     const int pages = pick(12, 60);
     SchedulerOptions options;
     options.max_sequences = pick(1, 6);
@@ -255,7 +269,8 @@ TEST(Scheduler, RandomLoadsAllFinish) {
         world.add({total - answer, answer, pick(0, 3)});
         work += total;
       }
-      const Step planned = world.step([&](int drafts) { return drafts == 0 ? 0 : pick(0, drafts); });
+      const Step planned =
+          world.step([&](int drafts) { return drafts == 0 ? 0 : pick(0, drafts); });
       ASSERT_FALSE(planned.items.empty());
       ASSERT_LT(step, 12 * work + 100) << "starving";
       if (::testing::Test::HasFailure()) return;

@@ -44,7 +44,8 @@ class Reader {
     PLUMB_TRY(size, u32());
     if (size > kLongestName) {
       return Error{Code::kCorrupt, "The saved session holds a name of " + std::to_string(size) +
-                                       " bytes, expected at most " + std::to_string(kLongestName) + "."};
+                                       " bytes, expected at most " + std::to_string(kLongestName) +
+                                       "."};
     }
     return text(size);
   }
@@ -56,8 +57,9 @@ class Reader {
 
 Status expect_same(const char* what, const std::string& saved, std::string_view here) {
   if (saved == here) return {};
-  return Error{Code::kUnsupported, std::string("The saved session was made with other ") + what + " (" +
-                                       saved + ") than those in use (" + std::string(here) + ")."};
+  return Error{Code::kUnsupported, std::string("The saved session was made with other ") + what +
+                                       " (" + saved + ") than those in use (" + std::string(here) +
+                                       ")."};
 }
 
 }  // namespace
@@ -84,7 +86,8 @@ Result<Pos> EngineCore::load_session(const std::string& name, std::span<const st
   Reader reader(bytes);
   const Result<std::string> magic = reader.text(kMagic.size());
   if (!magic || *magic != kMagic) {
-    return Error{Code::kCorrupt, "These bytes are not a saved session: they do not begin with PLUMBSES."};
+    return Error{Code::kCorrupt,
+                 "These bytes are not a saved session: they do not begin with PLUMBSES."};
   }
   PLUMB_TRY(version, reader.u32());
   if (version != kVersion) {
@@ -100,7 +103,8 @@ Result<Pos> EngineCore::load_session(const std::string& name, std::span<const st
     Result<SequenceState> state = pool_.load(reader.rest());
     if (state) {
       const Pos length = state->length();
-      while (static_cast<int>(sessions_.size()) >= std::max(options_.max_sessions, 1)) drop_oldest_session();
+      while (static_cast<int>(sessions_.size()) >= std::max(options_.max_sessions, 1))
+        drop_oldest_session();
       sessions_.emplace(name, Session{std::move(*state), 0, ++uses_});
       return length;
     }

@@ -14,7 +14,8 @@ TokenChooser::TokenChooser(const SamplingParams& params, std::span<const Token> 
   if (filter_) allowed_.resize((static_cast<std::size_t>(vocab) + 63) / 64);
 }
 
-Result<Sampled> TokenChooser::choose(Sampler& sampler, std::span<const float> logits, Pos position) {
+Result<Sampled> TokenChooser::choose(Sampler& sampler, std::span<const float> logits,
+                                     Pos position) {
   if (filter_) {
     std::fill(allowed_.begin(), allowed_.end(), ~std::uint64_t{0});
     filter_->bitmask(allowed_);
@@ -56,8 +57,8 @@ Result<Verdict> verify(TokenChooser& chooser, Sampler& sampler, Mat<const float>
   }
 }
 
-// A drafted token pays when it is right about this often; below, one step in kRest drafts a token to
-// notice when that changes.
+// A drafted token pays when it is right about this often; below, one step in kRest drafts a token
+// to notice when that changes.
 constexpr double kWorthwhile = 0.3;
 constexpr double kMemory = 0.9;
 constexpr int kRest = 16;

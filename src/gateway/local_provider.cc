@@ -18,7 +18,8 @@ std::uint64_t scope_of(const std::string& tenant) {
 class LocalStream final : public ChatStream {
  public:
   LocalStream(std::unique_ptr<Generation> generation, const Tokenizer& tokenizer,
-              std::unique_ptr<ReplyParser> parser, std::vector<std::string> stops, bool report_tokens)
+              std::unique_ptr<ReplyParser> parser, std::vector<std::string> stops,
+              bool report_tokens)
       : generation_(std::move(generation)),
         tokenizer_(tokenizer),
         parser_(std::move(parser)),
@@ -145,7 +146,8 @@ class LocalStream final : public ChatStream {
 Result<RenderedPrompt> LocalProvider::render(const Prompt& prompt) const {
   if (const auto* conversation = std::get_if<Conversation>(&prompt)) {
     if (!format_) {
-      return Error{Code::kUnsupported, "The model " + model_ + " has no chat format, expected raw text."};
+      return Error{Code::kUnsupported,
+                   "The model " + model_ + " has no chat format, expected raw text."};
     }
     return format_->render(*conversation);
   }
@@ -159,9 +161,11 @@ Result<RenderedPrompt> LocalProvider::render(const Prompt& prompt) const {
   return rendered;
 }
 
-Result<std::unique_ptr<ChatStream>> LocalProvider::chat(ChatRequest request, const CallContext& context) {
+Result<std::unique_ptr<ChatStream>> LocalProvider::chat(ChatRequest request,
+                                                        const CallContext& context) {
   if (!request.model.empty() && request.model != model_) {
-    return Error{Code::kNotFound, "There is no model \"" + request.model + "\", expected \"" + model_ + "\"."};
+    return Error{Code::kNotFound,
+                 "There is no model \"" + request.model + "\", expected \"" + model_ + "\"."};
   }
   PLUMB_TRY(rendered, render(request.prompt));
   GenerateRequest generate;
@@ -175,13 +179,16 @@ Result<std::unique_ptr<ChatStream>> LocalProvider::chat(ChatRequest request, con
   generate.scope = scope_of(context.tenant);
   const auto* conversation = std::get_if<Conversation>(&request.prompt);
   if (!request.ignore_end) {
-    if (conversation) generate.stop_tokens = format_->stop_tokens();
-    else generate.stop_tokens = {engine_.model().eos};
+    if (conversation)
+      generate.stop_tokens = format_->stop_tokens();
+    else
+      generate.stop_tokens = {engine_.model().eos};
   }
   PLUMB_TRY(generation, engine_.submit(std::move(generate)));
-  return std::unique_ptr<ChatStream>(std::make_unique<LocalStream>(
-      std::move(generation), tokenizer_, conversation ? format_->make_parser(*conversation) : nullptr,
-      std::move(request.stop), request.report_tokens));
+  return std::unique_ptr<ChatStream>(
+      std::make_unique<LocalStream>(std::move(generation), tokenizer_,
+                                    conversation ? format_->make_parser(*conversation) : nullptr,
+                                    std::move(request.stop), request.report_tokens));
 }
 
 }  // namespace plumb

@@ -17,7 +17,8 @@ namespace plumb {
 class LocalProvider final : public Provider {
  public:
   // `format` may be null: then only raw text and token ids can be asked for.
-  LocalProvider(std::string model, const Tokenizer& tokenizer, const ChatFormat* format, Engine& engine)
+  LocalProvider(std::string model, const Tokenizer& tokenizer, const ChatFormat* format,
+                Engine& engine)
       : model_(std::move(model)), tokenizer_(tokenizer), format_(format), engine_(engine) {}
 
   std::vector<std::string> models() const override { return {model_}; }

@@ -39,7 +39,9 @@ class ScriptedEngine final : public Engine {
   const ModelInfo& model() const override { return info_; }
   Pos context() const override { return 4096; }
   Result<std::vector<std::byte>> save_session(const std::string&) override { return Error{}; }
-  Result<Pos> load_session(const std::string&, std::span<const std::byte>) override { return Error{}; }
+  Result<Pos> load_session(const std::string&, std::span<const std::byte>) override {
+    return Error{};
+  }
   void drop_session(const std::string&) override {}
 
   void write(std::string_view text) {
@@ -100,7 +102,8 @@ TEST_F(LocalProviderTest, RendersSubmitsAndReadsTheReply) {
   EXPECT_EQ(engine_.asked.session, "s");
   EXPECT_EQ(engine_.asked.stop_tokens, format_->stop_tokens());
   EXPECT_NE(engine_.asked.scope, 0u);
-  EXPECT_EQ(engine_.asked.prompt, format_->render(std::get<Conversation>(question(Effort::kHigh).prompt))->tokens);
+  EXPECT_EQ(engine_.asked.prompt,
+            format_->render(std::get<Conversation>(question(Effort::kHigh).prompt))->tokens);
 }
 
 TEST_F(LocalProviderTest, TenantsDoNotShareAndNobodyIsScopeZero) {
@@ -118,7 +121,8 @@ TEST_F(LocalProviderTest, RawTextGetsOnlyTheBeginning) {
   ChatRequest request;
   request.prompt = RawText{"ab<think>"};
   const ChatReply reply = reply_to(std::move(request));
-  EXPECT_EQ(engine_.asked.prompt, (std::vector<Token>{256, 'a', 'b', '<', 't', 'h', 'i', 'n', 'k', '>'}));
+  EXPECT_EQ(engine_.asked.prompt,
+            (std::vector<Token>{256, 'a', 'b', '<', 't', 'h', 'i', 'n', 'k', '>'}));
   EXPECT_EQ(engine_.asked.stop_tokens, std::vector<Token>{257});
   EXPECT_EQ(reply.message.text(), "caf\xef\xbf\xbd");
   request.prompt = std::vector<Token>{1, 2, 3};

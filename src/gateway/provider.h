@@ -73,9 +73,11 @@ struct CallContext {
 class ChatStream {
  public:
   virtual ~ChatStream() = default;
-  virtual std::optional<ChatEvent> try_next() = 0;                  // nullopt: nothing yet, or over
-  virtual std::optional<ChatEvent> next(std::stop_token stop = {}) = 0;  // nullopt: over, or stopped
-  virtual void cancel() = 0;  // the reply ends soon, with what was written so far; Finished still comes
+  virtual std::optional<ChatEvent> try_next() = 0;  // nullopt: nothing yet, or over
+  // Waits; nullopt: over, or stopped.
+  virtual std::optional<ChatEvent> next(std::stop_token stop = {}) = 0;
+  // The reply ends soon, with what was written so far; Finished still comes.
+  virtual void cancel() = 0;
   virtual void set_waker(std::function<void()> wake) = 0;  // as in Channel
 };
 
@@ -85,7 +87,8 @@ class Provider {
   virtual ~Provider() = default;
   virtual std::vector<std::string> models() const = 0;
   virtual bool healthy() const = 0;
-  virtual Result<std::unique_ptr<ChatStream>> chat(ChatRequest request, const CallContext& context) = 0;
+  virtual Result<std::unique_ptr<ChatStream>> chat(ChatRequest request,
+                                                   const CallContext& context) = 0;
 };
 
 struct ChatReply {

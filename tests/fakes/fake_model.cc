@@ -34,7 +34,8 @@ struct Rows {
 
 // Bit 0 of a chain value says that a bad token was seen.
 std::uint64_t append(Rows& rows, Pos p, Token token, bool bad) {
-  const std::uint64_t own = mix(static_cast<std::uint64_t>(token) + 1, static_cast<std::uint64_t>(p));
+  const std::uint64_t own =
+      mix(static_cast<std::uint64_t>(token) + 1, static_cast<std::uint64_t>(p));
   rows.put_recent(p, own);
   std::uint64_t h = mix(p > 0 ? rows.chain(p - 1) : 7, own);
   for (int i = 1; i <= kRecent && p - i >= 0; ++i) h = mix(h, rows.recent(p - i));
@@ -80,9 +81,15 @@ class FakeModel::View final : public Rows {
   std::uint64_t group(Pos g) const override {
     return own_ && own_->gs.count(g) ? own_->gs.at(g) : load(row(kGroups, g));
   }
-  void put_chain(Pos p, std::uint64_t v) override { own_ ? own_->put_chain(p, v) : store(row(kChain, p), v); }
-  void put_recent(Pos p, std::uint64_t v) override { own_ ? own_->put_recent(p, v) : store(slot(p), v); }
-  void put_group(Pos g, std::uint64_t v) override { own_ ? own_->put_group(g, v) : store(row(kGroups, g), v); }
+  void put_chain(Pos p, std::uint64_t v) override {
+    own_ ? own_->put_chain(p, v) : store(row(kChain, p), v);
+  }
+  void put_recent(Pos p, std::uint64_t v) override {
+    own_ ? own_->put_recent(p, v) : store(slot(p), v);
+  }
+  void put_group(Pos g, std::uint64_t v) override {
+    own_ ? own_->put_group(g, v) : store(row(kGroups, g), v);
+  }
 
  private:
   static std::uint64_t load(const std::byte* at) {
@@ -121,7 +128,8 @@ FakeModel::FakeModel(const FakeModelOptions& options) : options_(options) {
   layout_.page_tokens = options.page_tokens;
   layout_.max_rewind = options.max_draft;
   layout_.streams = {{"chain", 8, 1}, {"groups", 8, kGroupTokens}};
-  layout_.tail = {{"recent", 8, kRecent, kGroupTokens, kRecent + kGroupTokens - 1 + options.max_draft}};
+  layout_.tail = {
+      {"recent", 8, kRecent, kGroupTokens, kRecent + kGroupTokens - 1 + options.max_draft}};
 }
 
 void FakeModel::fill_logits(std::uint64_t hash, bool bad, std::span<float> out) const {
@@ -152,7 +160,8 @@ Result<Mat<const float>> FakeModel::forward(std::span<const BatchItem> batch) {
     View view(*this, *item.state, nullptr);
     for (int i = 0; i < count; ++i) {
       const Token token = item.tokens[static_cast<std::size_t>(i)];
-      const std::uint64_t h = append(view, item.state->length() + i, token, token == options_.nan_after);
+      const std::uint64_t h =
+          append(view, item.state->length() + i, token, token == options_.nan_after);
       if (i < count - item.scored) continue;
       fill_logits(h, (h & 1) != 0, std::span(logits_).subspan(row++ * vocab, vocab));
     }
@@ -168,7 +177,8 @@ Status FakeModel::draft(std::span<const DraftItem> items, const DraftPick& pick)
     View view(*this, *items[i].state, &own);
     Token token = items[i].next;
     for (int s = 0; s < items[i].count; ++s) {
-      std::uint64_t h = append(view, items[i].state->length() + s, token, false) & ~std::uint64_t{1};
+      std::uint64_t h =
+          append(view, items[i].state->length() + s, token, false) & ~std::uint64_t{1};
       if (mix(h, 99) % 3 == 0) h = mix(h, 5);  // wrong this time
       fill_logits(h, false, logits);
       token = pick(static_cast<int>(i), s, logits);
