@@ -57,7 +57,17 @@ void ReplyView::write(std::string_view text) {
   line_open_ = !shown.ends_with('\n');
 }
 
+void ReplyView::write_aside(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  aside_open_ = !text.ends_with('\n');
+}
+
+void ReplyView::close_aside() {
+  if (aside_open_) write_aside("\n");
+}
+
 void ReplyView::turn_to(Part part) {
+  close_aside();
   if (part == part_) return;
   const Part before = part_;
   part_ = part;
@@ -74,6 +84,7 @@ void ReplyView::turn_to(Part part) {
 void ReplyView::show(const ReplyDelta& delta) {
   if (const auto* reasoning = std::get_if<ReasoningDelta>(&delta)) {
     if (reasoning->text.empty()) return;
+    if (!style_.terminal) return write_aside(reasoning->text);
     turn_to(Part::kReasoning);
     write(reasoning->text);
   } else if (const auto* content = std::get_if<ContentDelta>(&delta)) {
@@ -92,6 +103,7 @@ void ReplyView::show(const ReplyDelta& delta) {
 }
 
 void ReplyView::end() {
+  close_aside();
   if (part_ == Part::kReasoning) code("\033[0m");
   part_ = Part::kNothing;
   call_ = -1;

@@ -21,9 +21,9 @@ ViewStyle style_of(std::FILE* stream);
 // stay.
 std::string harmless(std::string_view text);
 
-// Shows one reply after the other: reasoning dimmed (or between "(thinking)" and "(answer)" lines
-// where nothing can be dimmed), content as it is, tool calls by name with their arguments. One
-// thread.
+// Shows one reply after the other: content as it is, tool calls by name with their arguments. On a
+// terminal reasoning comes before it, dimmed (or between "(thinking)" and "(answer)" lines where
+// nothing can be dimmed); otherwise it goes to standard error. One thread.
 class ReplyView {
  public:
   ReplyView(std::FILE* out, ViewStyle style) : out_(out), style_(style) {}
@@ -37,6 +37,8 @@ class ReplyView {
 
   void turn_to(Part part);
   void write(std::string_view text);
+  void write_aside(std::string_view text);
+  void close_aside();
   void code(const char* escape);
 
   std::FILE* const out_;
@@ -44,6 +46,7 @@ class ReplyView {
   Part part_ = Part::kNothing;
   int call_ = -1;
   bool line_open_ = false;
+  bool aside_open_ = false;
 };
 
 }  // namespace plumb
