@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Captures the `plain` golden vectors: tiny random checkpoints run by the released `transformers` DeepSeek-V4.
+"""Captures the `plain` golden vectors: tiny random checkpoints run by the released `transformers`
+DeepSeek-V4.
 
     capture_plain.py [--out tests/golden] [NAME ...]
 
@@ -16,44 +17,130 @@ from safetensors.torch import save_file
 import hf_model
 from official import base_config, random_tensors, write_checkpoint, write_json
 
-MARGIN = 1e-3  # a decision closer than this could fall either way by rounding, so its token is replaced
+MARGIN = (
+    # a decision closer than this could fall either way by rounding, so its token is replaced
+    1e-3
+)
 
 CASES = {
-    # Every layer kind, both routers, a top-k that cuts, a window that wraps, eight HCA groups, one MTP block.
+    # Every layer kind, both routers, a top-k that cuts, a window that wraps, eight HCA groups,
+    # one MTP block.
     "plain_a": {
-        "seed": 20261, "length": 67, "shards": 2, "stream_step": 1, "chain": [0, 7, 23, 64], "hf_spelling": True,
+        "seed": 20261,
+        "length": 67,
+        "shards": 2,
+        "stream_step": 1,
+        "chain": [0, 7, 23, 64],
+        "hf_spelling": True,
         "config": dict(
-            vocab_size=256, hidden_size=64, num_hidden_layers=5, num_attention_heads=4, head_dim=32,
-            qk_rope_head_dim=8, q_lora_rank=32, o_groups=2, o_lora_rank=16, moe_intermediate_size=32,
-            n_routed_experts=6, num_experts_per_tok=2, num_hash_layers=1, routed_scaling_factor=2.5,
-            swiglu_limit=0.5, sliding_window=8, compress_ratios=[0, 4, 8, 4, 8, 0], index_n_heads=4,
-            index_head_dim=16, index_topk=3, num_nextn_predict_layers=1,
+            vocab_size=256,
+            hidden_size=64,
+            num_hidden_layers=5,
+            num_attention_heads=4,
+            head_dim=32,
+            qk_rope_head_dim=8,
+            q_lora_rank=32,
+            o_groups=2,
+            o_lora_rank=16,
+            moe_intermediate_size=32,
+            n_routed_experts=6,
+            num_experts_per_tok=2,
+            num_hash_layers=1,
+            routed_scaling_factor=2.5,
+            swiglu_limit=0.5,
+            sliding_window=8,
+            compress_ratios=[0, 4, 8, 4, 8, 0],
+            index_n_heads=4,
+            index_head_dim=16,
+            index_topk=3,
+            num_nextn_predict_layers=1,
             max_position_embeddings=65536,
-            rope_scaling=dict(beta_fast=32, beta_slow=1, factor=16, original_max_position_embeddings=4096,
-                              type="yarn")),
+            rope_scaling=dict(
+                beta_fast=32,
+                beta_slow=1,
+                factor=16,
+                original_max_position_embeddings=4096,
+                type="yarn",
+            ),
+        ),
     },
-    # Widths that are no powers of two, two streams, three Sinkhorn passes, other ratio, window, theta and YaRN.
+    # Widths that are no powers of two, two streams, three Sinkhorn passes, other ratio, window,
+    # theta and YaRN.
     "plain_b": {
-        "seed": 20262, "length": 70, "shards": 1, "stream_step": 3, "chain": [], "hf_spelling": False,
+        "seed": 20262,
+        "length": 70,
+        "shards": 1,
+        "stream_step": 3,
+        "chain": [],
+        "hf_spelling": False,
         "config": dict(
-            vocab_size=200, hidden_size=48, num_hidden_layers=4, num_attention_heads=6, head_dim=24,
-            qk_rope_head_dim=12, q_lora_rank=40, o_groups=3, o_lora_rank=20, moe_intermediate_size=24,
-            n_routed_experts=7, num_experts_per_tok=3, num_hash_layers=2, routed_scaling_factor=1.5,
-            swiglu_limit=1.0, sliding_window=11, compress_ratios=[16, 4, 16, 4], index_n_heads=3,
-            index_head_dim=20, index_topk=5, num_nextn_predict_layers=0, hc_mult=2, hc_sinkhorn_iters=3,
-            rope_theta=500, compress_rope_theta=2000, max_position_embeddings=8192,
-            rope_scaling=dict(beta_fast=16, beta_slow=2, factor=8, original_max_position_embeddings=1024,
-                              type="yarn")),
+            vocab_size=200,
+            hidden_size=48,
+            num_hidden_layers=4,
+            num_attention_heads=6,
+            head_dim=24,
+            qk_rope_head_dim=12,
+            q_lora_rank=40,
+            o_groups=3,
+            o_lora_rank=20,
+            moe_intermediate_size=24,
+            n_routed_experts=7,
+            num_experts_per_tok=3,
+            num_hash_layers=2,
+            routed_scaling_factor=1.5,
+            swiglu_limit=1.0,
+            sliding_window=11,
+            compress_ratios=[16, 4, 16, 4],
+            index_n_heads=3,
+            index_head_dim=20,
+            index_topk=5,
+            num_nextn_predict_layers=0,
+            hc_mult=2,
+            hc_sinkhorn_iters=3,
+            rope_theta=500,
+            compress_rope_theta=2000,
+            max_position_embeddings=8192,
+            rope_scaling=dict(
+                beta_fast=16,
+                beta_slow=2,
+                factor=8,
+                original_max_position_embeddings=1024,
+                type="yarn",
+            ),
+        ),
     },
-    # The published ratios, window and rotary settings; three HCA groups and a ring of 128 that wraps.
+    # The published ratios, window and rotary settings; three HCA groups and a ring of 128 that
+    # wraps.
     "plain_c": {
-        "seed": 20263, "length": 400, "shards": 1, "stream_step": 32, "chain": [], "hf_spelling": False,
+        "seed": 20263,
+        "length": 400,
+        "shards": 1,
+        "stream_step": 32,
+        "chain": [],
+        "hf_spelling": False,
         "config": dict(
-            vocab_size=96, hidden_size=32, num_hidden_layers=4, num_attention_heads=4, head_dim=32,
-            qk_rope_head_dim=16, q_lora_rank=24, o_groups=2, o_lora_rank=16, moe_intermediate_size=16,
-            n_routed_experts=6, num_experts_per_tok=2, num_hash_layers=1, routed_scaling_factor=2.5,
-            swiglu_limit=0.8, sliding_window=128, compress_ratios=[128, 4, 128, 4], index_n_heads=4,
-            index_head_dim=16, index_topk=16, num_nextn_predict_layers=0),
+            vocab_size=96,
+            hidden_size=32,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            head_dim=32,
+            qk_rope_head_dim=16,
+            q_lora_rank=24,
+            o_groups=2,
+            o_lora_rank=16,
+            moe_intermediate_size=16,
+            n_routed_experts=6,
+            num_experts_per_tok=2,
+            num_hash_layers=1,
+            routed_scaling_factor=2.5,
+            swiglu_limit=0.8,
+            sliding_window=128,
+            compress_ratios=[128, 4, 128, 4],
+            index_n_heads=4,
+            index_head_dim=16,
+            index_topk=16,
+            num_nextn_predict_layers=0,
+        ),
     },
 }
 
@@ -73,8 +160,8 @@ def draft_margins(mtp, recorder, streams, tokens):
 def search_tokens(case, config, model, recorder, mtp, mtp_recorder):
     """Random tokens whose every router and indexer decision is clear by MARGIN.
 
-    A decision at position t depends on tokens ≤ t (≤ t+1 for the draft block), so the first unclear position
-    is given another token until none is left.
+    A decision at position t depends on tokens ≤ t (≤ t+1 for the draft block), so the first unclear
+    position is given another token until none is left.
     """
     generator = torch.Generator().manual_seed(case["seed"] + 1)
     tokens = torch.randint(0, config["vocab_size"], (case["length"],), generator=generator)
@@ -100,19 +187,26 @@ def stream_positions(case):
 
 @torch.no_grad()
 def chain_vectors(mtp, recorder, streams, tokens, positions):
-    """A second draft on top of the first: (Y_p, first draft) at position p+1 after the pairs 0…p."""
+    """A second draft on top of the first: (Y_p, first draft) at position p+1 after the pairs
+    0…p."""
     y, logits = mtp(streams[:-1], tokens[1:])
     rows = {"first": [], "second": [], "logits": []}
     for p in positions:
         first = logits[p].argmax()
-        _, chained = mtp(torch.cat([streams[:p + 1], y[p:p + 1]]), torch.cat([tokens[1:p + 2], first[None]]))
+        _, chained = mtp(
+            torch.cat([streams[: p + 1], y[p : p + 1]]), torch.cat([tokens[1 : p + 2], first[None]])
+        )
         top = logits[p].topk(2).values
-        assert recorder.router_margin[0][-1] >= MARGIN and top[0] - top[1] >= MARGIN, "choose another position"
+        assert (
+            recorder.router_margin[0][-1] >= MARGIN and top[0] - top[1] >= MARGIN
+        ), "choose another position"
         rows["first"].append(first)
         rows["second"].append(chained[-1].argmax())
         rows["logits"].append(chained[-1])
-    return {"mtp.chain.positions": torch.tensor(positions),
-            **{f"mtp.chain.{k}": torch.stack(v) for k, v in rows.items()}}
+    return {
+        "mtp.chain.positions": torch.tensor(positions),
+        **{f"mtp.chain.{k}": torch.stack(v) for k, v in rows.items()},
+    }
 
 
 @torch.no_grad()
@@ -154,22 +248,33 @@ def capture(name, out):
         last = recorder.streams[config["num_hidden_layers"] - 1]
         vectors.update(mtp_vectors(case, mtp, mtp_recorder, last, tokens))
     deviation = float((steps - logits).abs().max())
-    facts = {"generator": "tools/golden/capture_plain.py", "torch": torch.__version__,
-             "transformers": transformers.__version__, "seed": str(case["seed"]),
-             "replaced_tokens": str(replaced), "least_margin": f"{margin:.3e}",
-             "max_abs_logit": f"{float(logits.abs().max()):.6f}",
-             "max_abs_step_minus_prefill": f"{deviation:.3e}",
-             "clamped_share": f"{recorder.clamped[0] / recorder.clamped[1]:.4f}"}
+    facts = {
+        "generator": "tools/golden/capture_plain.py",
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "seed": str(case["seed"]),
+        "replaced_tokens": str(replaced),
+        "least_margin": f"{margin:.3e}",
+        "max_abs_logit": f"{float(logits.abs().max()):.6f}",
+        "max_abs_step_minus_prefill": f"{deviation:.3e}",
+        "clamped_share": f"{recorder.clamped[0] / recorder.clamped[1]:.4f}",
+    }
     directory = Path(out) / name
     write_checkpoint(directory, config, tensors, case["shards"])
     if case["hf_spelling"]:
         write_json(directory / "config.hf.json", hf_model.hf_config(config).to_dict())
-    save_file({k: v.contiguous() for k, v in vectors.items()}, directory / "vectors.safetensors", metadata=facts)
+    save_file(
+        {k: v.contiguous() for k, v in vectors.items()},
+        directory / "vectors.safetensors",
+        metadata=facts,
+    )
     print(name, facts)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", default=Path(__file__).resolve().parents[2] / "tests/golden")
     parser.add_argument("names", nargs="*", default=list(CASES))
     arguments = parser.parse_args()

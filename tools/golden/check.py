@@ -3,8 +3,8 @@
 
     check.py [--golden tests/golden] [--reference DIR]
 
-`plain_*` needs torch and transformers, `vendor_a` also the published model.py in DIR (left out without it).
-Exits 1 when something differs by more than the tolerance of its kind.
+`plain_*` needs torch and transformers, `vendor_a` also the published model.py in DIR (left out
+without it). Exits 1 when something differs by more than the tolerance of its kind.
 """
 
 import argparse
@@ -17,7 +17,10 @@ from safetensors.torch import load_file
 
 from official import read_checkpoint, tensor_list
 
-PLAIN_TOLERANCE, VENDOR_TOLERANCE = 1e-5, 1e-3  # of the largest absolute value; a library may sum in another order
+PLAIN_TOLERANCE, VENDOR_TOLERANCE = (
+    1e-5,
+    1e-3,
+)  # of the largest absolute value; a library may sum in another order
 
 
 class Report:
@@ -29,7 +32,10 @@ class Report:
         self.note(share <= tolerance, f"{what}: max|Δ| / max = {share:.1e}")
 
     def same(self, what, mine, stored):
-        self.note(torch.equal(mine, stored), f"{what}: {'equal' if torch.equal(mine, stored) else 'DIFFERENT'}")
+        self.note(
+            torch.equal(mine, stored),
+            f"{what}: {'equal' if torch.equal(mine, stored) else 'DIFFERENT'}",
+        )
 
     def note(self, good, sentence):
         self.failures += not good
@@ -39,14 +45,18 @@ class Report:
 def check_layout(report, name, config, tensors):
     expected = {n for n, _, _ in tensor_list(config)}
     stored = {n for n in tensors if not n.endswith(".scale")}
-    report.note(expected == stored, f"{name}: {len(stored)} tensors besides scales, as the config asks")
+    report.note(
+        expected == stored, f"{name}: {len(stored)} tensors besides scales, as the config asks"
+    )
 
 
 def check_selections(report, name, run, vectors, layers):
     for i in range(layers):
         report.same(f"{name} layer {i} experts", run.experts[i], vectors[f"layer.{i}.experts"])
         if i in run.selected:
-            report.same(f"{name} layer {i} selected", run.selected[i], vectors[f"layer.{i}.selected"])
+            report.same(
+                f"{name} layer {i} selected", run.selected[i], vectors[f"layer.{i}.selected"]
+            )
 
 
 @torch.no_grad()
@@ -63,7 +73,9 @@ def check_plain(report, directory):
     report.close(f"{name} hidden", hidden, vectors["hidden"], PLAIN_TOLERANCE)
     for i in range(layers):
         mine = recorder.streams[i][vectors["streams.positions"]]
-        report.close(f"{name} layer {i} streams", mine, vectors[f"layer.{i}.streams"], PLAIN_TOLERANCE)
+        report.close(
+            f"{name} layer {i} streams", mine, vectors[f"layer.{i}.streams"], PLAIN_TOLERANCE
+        )
     check_selections(report, name, recorder, vectors, layers)
     last = recorder.streams[layers - 1]
     steps = hf_model.step_by_step(model, vectors["tokens"])
@@ -76,11 +88,12 @@ def check_plain(report, directory):
 
 def check_vendor(report, directory, reference):
     import capture_vendor
+    import vendor_reference
 
     name, (config, tensors) = directory.name, read_checkpoint(directory)
     vectors, layers = load_file(directory / "vectors.safetensors"), config["num_hidden_layers"]
     check_layout(report, name, config, tensors)
-    model = capture_vendor.build(capture_vendor.import_reference(reference), config, tensors)
+    model = vendor_reference.build(vendor_reference.import_reference(reference), config, tensors)
     run, logits, drafts = capture_vendor.prefill(model, config, vectors["tokens"])
     report.close(f"{name} logits", logits, vectors["logits"], VENDOR_TOLERANCE)
     report.close(f"{name} draft logits", drafts, vectors["mtp.logits"], VENDOR_TOLERANCE)
@@ -88,8 +101,12 @@ def check_vendor(report, directory, reference):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--golden", default=Path(__file__).resolve().parents[2] / "tests/golden", type=Path)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--golden", default=Path(__file__).resolve().parents[2] / "tests/golden", type=Path
+    )
     parser.add_argument("--reference", help="directory with the published model.py")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,7 +1,7 @@
 """The official checkpoint layout in small: names, shapes, random weights, config.json and shards.
 
-Everything here is our own description of the published format: flat tensor names, one routed expert per
-name, BF16 matrices, F32 mHC / sink / ape / bias tensors and an I64 hash table.
+Everything here is our own description of the published format: flat tensor names, one routed expert
+per name, BF16 matrices, F32 mHC / sink / ape / bias tensors and an I64 hash table.
 """
 
 import json
@@ -55,7 +55,9 @@ def base_config(**overrides):
     config.update(overrides)
     want = config["num_hidden_layers"] + config["num_nextn_predict_layers"]
     if len(config["compress_ratios"]) != want:
-        raise ValueError(f"compress_ratios has {len(config['compress_ratios'])} entries, expected {want}.")
+        raise ValueError(
+            f"compress_ratios has {len(config['compress_ratios'])} entries, expected {want}."
+        )
     return config
 
 
@@ -70,7 +72,8 @@ def layer_plan(config):
 
 
 class Shapes:
-    """Tensor list of a config as (name, kind, shape); kind is one of the keys of `random_tensors`."""
+    """Tensor list of a config as (name, kind, shape); kind is one of the keys of
+    `random_tensors`."""
 
     def __init__(self, config):
         self.c = config
@@ -110,7 +113,12 @@ class Shapes:
             self.compressor(f"{prefix}compressor.", ratio, width)
         if ratio == OVERLAP_RATIO:
             index = f"{prefix}indexer."
-            self.add(f"{index}wq_b.weight", "linear", c["index_n_heads"] * c["index_head_dim"], c["q_lora_rank"])
+            self.add(
+                f"{index}wq_b.weight",
+                "linear",
+                c["index_n_heads"] * c["index_head_dim"],
+                c["q_lora_rank"],
+            )
             self.add(f"{index}weights_proj.weight", "bf16", c["index_n_heads"], d)
             self.compressor(f"{index}compressor.", ratio, c["index_head_dim"])
 
@@ -122,7 +130,9 @@ class Shapes:
             self.add(f"{prefix}gate.tid2eid", "tid2eid", c["vocab_size"], c["num_experts_per_tok"])
         else:
             self.add(f"{prefix}gate.bias", "bias", experts)
-        for owner, kind in [(f"experts.{e}", "expert") for e in range(experts)] + [("shared_experts", "linear")]:
+        for owner, kind in [(f"experts.{e}", "expert") for e in range(experts)] + [
+            ("shared_experts", "linear")
+        ]:
             self.add(f"{prefix}{owner}.w1.weight", kind, inner, d)
             self.add(f"{prefix}{owner}.w2.weight", kind, d, inner)
             self.add(f"{prefix}{owner}.w3.weight", kind, inner, d)
@@ -166,8 +176,14 @@ def _distinct_rows(config, shape, generator):
 
 
 # Gains above 1 keep attention and router scores from being flat, which would hide mistakes.
-GAINS = {"attn.indexer.wq_b.weight": 1.5, "attn.indexer.weights_proj.weight": 4.0, "attn.wo_b.weight": 2.0,
-         "w2.weight": 2.0, "attn.compressor.wgate.weight": 1.5, "head.weight": 2.0}
+GAINS = {
+    "attn.indexer.wq_b.weight": 1.5,
+    "attn.indexer.weights_proj.weight": 4.0,
+    "attn.wo_b.weight": 2.0,
+    "w2.weight": 2.0,
+    "attn.compressor.wgate.weight": 1.5,
+    "head.weight": 2.0,
+}
 
 
 def random_tensor(config, name, kind, shape, generator):
@@ -193,7 +209,10 @@ def random_tensor(config, name, kind, shape, generator):
 def random_tensors(config, seed):
     """All tensors of `config` by official name."""
     generator = torch.Generator().manual_seed(seed)
-    return {name: random_tensor(config, name, kind, shape, generator) for name, kind, shape in tensor_list(config)}
+    return {
+        name: random_tensor(config, name, kind, shape, generator)
+        for name, kind, shape in tensor_list(config)
+    }
 
 
 def write_json(path, value):
@@ -216,8 +235,10 @@ def write_checkpoint(directory, config, tensors, shards):
         file_name = f"model-{i + 1:05d}-of-{shards:05d}.safetensors"
         save_file(group, directory / file_name, metadata={"format": "pt"})
         weight_map.update({name: file_name for name in group})
-    write_json(directory / "model.safetensors.index.json",
-               {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))})
+    write_json(
+        directory / "model.safetensors.index.json",
+        {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))},
+    )
 
 
 def read_checkpoint(directory):

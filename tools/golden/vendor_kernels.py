@@ -1,9 +1,10 @@
 """Our PyTorch stand-in for the GPU kernels that the published reference imports as `kernel`.
 
-Written from the published rules (power-of-two scales by bit inspection, E4M3 and E2M1 rounding to nearest
-even, one partial sum per scale block, attention in blocks of 64 with bfloat16 probabilities). The order
-of summation inside a block is free in those rules, so it is an option here: vectors are captured with one order and the
-others show how far the result moves, the noise floor of any comparison.
+Written from the published rules: power-of-two scales by bit inspection, E4M3 and E2M1 rounding to
+nearest even, one partial sum per scale block, attention in blocks of 64 with bfloat16
+probabilities. The order of summation inside a block is free in those rules, so it is an option
+here: vectors are captured with one order, and the others show how far the result moves, the noise
+floor of any comparison.
 """
 
 from dataclasses import dataclass
@@ -21,16 +22,16 @@ ATTENTION_BLOCK = 64
 class Options:
     """How the stand-in computes; the defaults are the published rounding points."""
 
-    order: str = "chain"          # chain: fp32 fma, k ascending; float64: one rounding at the end;
-                                  # library: fp32 as the library sums, k shuffled, and the last digit of
-                                  # exp, sigmoid, rotations, means … varied as other implementations may
-    seed: int = 0                 # of "library"
+    # chain: fp32 fma, k ascending; float64: one rounding at the end; library: fp32 as the library
+    # sums, k shuffled, and the last digit of exp, sigmoid, rotations, means … varied.
+    order: str = "chain"
+    seed: int = 0  # of "library"
     quantise_inputs: bool = True  # E4M3 per 128 before FP8 and FP4 products
-    simulate_kv: bool = True      # E4M3 per 64 on cache rows
-    simulate_index: bool = True   # E2M1 per 32 on indexer queries and keys
+    simulate_kv: bool = True  # E4M3 per 64 on cache rows
+    simulate_index: bool = True  # E2M1 per 32 on indexer queries and keys
     round_probabilities: bool = True
-    chain_q_norm: bool = True     # the per-head query norm rounds every step to bfloat16
-    split_at: int = 0             # > 0: attention blocks end after that many (window) places
+    chain_q_norm: bool = True  # the per-head query norm rounds every step to bfloat16
+    split_at: int = 0  # > 0: attention blocks end after that many (window) places
 
 
 options = Options()
@@ -38,7 +39,8 @@ attended = []  # the kv rows [n, width] handed to every attention call, newest l
 
 
 def last_digit(x):
-    """x times 1 ± 1.2e-7 in library order; a hash of value and seed, so that equal values move equally."""
+    """x times 1 ± 1.2e-7 in library order; a hash of value and seed, so that equal values move
+    equally."""
     if options.order != "library":
         return x
     bits = x.float().view(torch.int32).long() + 0x5851F42D * (options.seed + 1)
@@ -69,7 +71,15 @@ def quantise_e4m3(x, block):
 def e2m1_code(v):
     """Code 0…15 of the nearest E2M1 value, ties to the even code; v within ±6."""
     a = v.abs()
-    code = ((a > 0.25).int() + (a >= 0.75) + (a > 1.25) + (a >= 1.75) + (a > 2.5) + (a >= 3.5) + (a > 5.0))
+    code = (
+        (a > 0.25).int()
+        + (a >= 0.75)
+        + (a > 1.25)
+        + (a >= 1.75)
+        + (a > 2.5)
+        + (a >= 3.5)
+        + (a > 5.0)
+    )
     return code + 8 * torch.signbit(v).int()
 
 
@@ -97,10 +107,15 @@ def _exact_in_bf16(x):
 def _chain(a, b):
     """acc = fma(a[k], b[k], acc), k ascending from 0, in fp32."""
     a, b = a.movedim(-1, 0).contiguous(), b.movedim(-1, 0).contiguous()
-    acc = torch.zeros(*torch.broadcast_shapes(a.shape[1:-1], b.shape[1:-1]), a.shape[-1], b.shape[-1],
-                      dtype=torch.float32)
+    acc = torch.zeros(
+        *torch.broadcast_shapes(a.shape[1:-1], b.shape[1:-1]),
+        a.shape[-1],
+        b.shape[-1],
+        dtype=torch.float32
+    )
     if _exact_in_bf16(a) and _exact_in_bf16(b):
-        # Products of two bfloat16 numbers are exact in fp32, so a separate multiplication changes nothing.
+        # Products of two bfloat16 numbers are exact in fp32, so a separate multiplication
+        # changes nothing.
         for x, y in zip(a.float(), b.float()):
             acc.addcmul_(x[..., :, None], y[..., None, :])
         return acc
@@ -120,7 +135,9 @@ def dot(a, b):
 
 
 def act_quant(x, block_size=128, scale_fmt=None, scale_dtype=torch.float32, inplace=False):
-    assert scale_fmt == "ue8m0" and scale_dtype == torch.float8_e8m0fnu and x.dtype == torch.bfloat16
+    assert (
+        scale_fmt == "ue8m0" and scale_dtype == torch.float8_e8m0fnu and x.dtype == torch.bfloat16
+    )
     q, scale = quantise_e4m3(x, block_size)
     if not inplace:
         # Without input rounding, the values themselves travel on with scale 1.
@@ -134,7 +151,11 @@ def fp4_act_quant(x, block_size=32, inplace=False):
     assert inplace and x.dtype == torch.bfloat16
     if options.simulate_index:
         code, scale = quantise_e2m1(x, block_size)
-        x.copy_((e2m1_value(code).unflatten(-1, (-1, block_size)) * scale[..., None]).flatten(-2).to(x.dtype))
+        x.copy_(
+            (e2m1_value(code).unflatten(-1, (-1, block_size)) * scale[..., None])
+            .flatten(-2)
+            .to(x.dtype)
+        )
     return x
 
 
@@ -144,13 +165,13 @@ def _scaled_product(a, a_scale, w, w_scale, block):
     a_scale = a_scale.reshape(len(rows), -1)
     total = torch.zeros(len(rows), len(w), dtype=torch.float32)
     for j in range(rows.shape[1] // block):
-        part = dot(rows[:, j * block:(j + 1) * block], w[:, j * block:(j + 1) * block])
+        part = dot(rows[:, j * block : (j + 1) * block], w[:, j * block : (j + 1) * block])
         total += part * a_scale[:, j * block // 128, None] * w_scale[:, j]
     return total.to(torch.bfloat16).reshape(*a.shape[:-1], len(w))
 
 
 def fp8_gemm(a, a_s, b, b_s, scale_dtype=torch.float32):
-    scale = b_s.float().repeat_interleave(128, dim=0)[:len(b)]
+    scale = b_s.float().repeat_interleave(128, dim=0)[: len(b)]
     return _scaled_product(a, a_s, b.float(), scale, 128)
 
 
@@ -166,7 +187,8 @@ def _attention_blocks(places):
 
 
 def sparse_attn(q, kv, attn_sink, topk_idxs, softmax_scale):
-    """One token row at a time over the listed kv rows (-1: none), online softmax, sink in the denominator."""
+    """One token row at a time over the listed kv rows (-1: none), online softmax, sink in the
+    denominator."""
     q, kv, ids = q[0], kv[0].float(), topk_idxs[0].long()
     attended.append(kv)
     tokens, heads, width = q.shape
@@ -192,8 +214,8 @@ def hc_split_sinkhorn(mixes, hc_scale, hc_base, hc_mult=4, sinkhorn_iters=20, ep
     m = mixes.double() if options.order in ("float64", "library") else mixes
     scale, base, n = hc_scale.to(m.dtype), hc_base.to(m.dtype), hc_mult
     pre = torch.sigmoid(m[..., :n] * scale[0] + base[:n]) + eps
-    post = 2 * torch.sigmoid(m[..., n:2 * n] * scale[1] + base[n:2 * n])
-    c = (m[..., 2 * n:] * scale[2] + base[2 * n:]).unflatten(-1, (n, n))
+    post = 2 * torch.sigmoid(m[..., n : 2 * n] * scale[1] + base[n : 2 * n])
+    c = (m[..., 2 * n :] * scale[2] + base[2 * n :]).unflatten(-1, (n, n))
     c = torch.softmax(c, dim=-1) + eps
     c = c / (c.sum(-2, keepdim=True) + eps)
     for _ in range(sinkhorn_iters - 1):
@@ -203,7 +225,8 @@ def hc_split_sinkhorn(mixes, hc_scale, hc_base, hc_mult=4, sinkhorn_iters=20, ep
 
 
 def hadamard_transform(x, scale):
-    """Sylvester order over the last dimension, strides 1, 2, 4, …, in fp32, the factor last, one rounding."""
+    """Sylvester order over the last dimension, strides 1, 2, 4, …, in fp32, the factor last, one
+    rounding."""
     y, stride = x.float(), 1
     while stride < x.shape[-1]:
         pairs = y.unflatten(-1, (-1, 2, stride))
@@ -218,7 +241,8 @@ ELEMENTWISE = (torch.rsqrt, F.silu, F.softplus, torch.view_as_real)
 
 
 class OrderMode(TorchFunctionMode):
-    """Gives the framework's own products (and, for float64, reductions) inside the reference the chosen order."""
+    """Gives the framework's own products (and, for float64, reductions) inside the reference the
+    chosen order."""
 
     def __init__(self):
         super().__init__()
@@ -236,12 +260,23 @@ class OrderMode(TorchFunctionMode):
             q, k = args[1], args[2]
             self.index_operands = (q[0].clone(), k[0].clone())
             return dot(q, k[:, None].expand(-1, q.shape[1], -1, -1)).to(q.dtype)
-        if func is torch.Tensor.square and args[0].dtype == torch.bfloat16 and not options.chain_q_norm:
+        if (
+            func is torch.Tensor.square
+            and args[0].dtype == torch.bfloat16
+            and not options.chain_q_norm
+        ):
             return func(args[0].float())
         if func is torch.rsqrt and args[0].dtype == torch.bfloat16:
-            # On the CPU the library rounds the square root first for the last few elements; a GPU rounds once.
+            # On the CPU the library rounds the square root first for the last few elements; a
+            # GPU rounds once.
             return last_digit(func(args[0].float())).to(torch.bfloat16)
-        if options.order in ("float64", "library") and func in REDUCTIONS and args[0].is_floating_point():
+        if (
+            options.order in ("float64", "library")
+            and func in REDUCTIONS
+            and args[0].is_floating_point()
+        ):
             return last_digit(func(args[0].double(), *args[1:], **kwargs).float()).to(args[0].dtype)
         result = func(*args, **kwargs)
-        return last_digit(result) if func in ELEMENTWISE and result.dtype == torch.float32 else result
+        return (
+            last_digit(result) if func in ELEMENTWISE and result.dtype == torch.float32 else result
+        )
