@@ -19,10 +19,10 @@ struct Outcome {
 };
 
 // Runs the program in a shell, so that `arguments` may redirect stdin.
-Outcome plumb(const std::string& arguments) {
+Outcome plumb(const std::string& arguments, const std::string& under = "") {
   TempDir dir;
   const std::string err = (dir / "err").string();
-  const std::string command = std::string(PLUMB_PROGRAM) + " " + arguments + " 2>" + err;
+  const std::string command = under + std::string(PLUMB_PROGRAM) + " " + arguments + " 2>" + err;
   std::FILE* pipe = ::popen(command.c_str(), "r");
   Outcome outcome;
   char buffer[4096];
@@ -149,6 +149,13 @@ TEST(Generate, ABadLineIsAnsweredWithWhatIsWrongAndTheOthersGoOn) {
   EXPECT_NE(outcome.out.find("\"finish_reason\":"), std::string::npos);
   EXPECT_NE(outcome.out.find("lines:3"), std::string::npos);
   EXPECT_NE(outcome.out.find("expected a number"), std::string::npos);
+}
+
+TEST(Generate, CtrlCKeepsWhatWasWrittenAndEndsWithItsOwnStatus) {
+  const Outcome outcome = plumb("generate --raw 'Once upon a time' --ignore-end --temperature 1",
+                                "timeout --preserve-status -s INT 3 ");
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+  EXPECT_FALSE(outcome.out.empty());
 }
 
 TEST(Generate, RefusesInASentenceWithAnExitCode) {
