@@ -11,9 +11,9 @@
 #include "apps/inspect_report.h"
 #include "apps/memory_plan.h"
 #include "apps/model_dir.h"
+#include "apps/stack.h"
 #include "base/progress.h"
 #include "base/strings.h"
-#include "base/topology.h"
 #include "checkpoint/verify.h"
 #include "model/deepseek_v4/model.h"
 #include "model/deepseek_v4/names.h"
@@ -28,41 +28,19 @@ struct InspectOptions {
   std::string numerics = "plain";
   std::uint64_t memory = 0;  // 0: what the machine gives
   std::int64_t context = 0;  // 0: as long as fits
-  int sequences = 1;
   int draft = 0;
   bool verify = false;
   bool json = false;
   bool tensors = false;
 };
 
-v4::LoadOptions load_options(const InspectOptions& options, const v4::Config& config) {
-  v4::LoadOptions load;
-  load.numerics = options.numerics == "vendor" ? Numerics::vendor() : Numerics::plain();
-  load.max_draft = config.mtp_layers > 0 ? options.draft : 0;
-  load.max_rewind = std::max(load.max_rewind, load.max_draft);
-  return load;
-}
-
-MemoryPlan make_plan(const InspectOptions& options, const ModelReport& report) {
-  const v4::LoadOptions load = load_options(options, report.config);
-  const StateLayout layout = v4::state_map(report.config, load).layout;
-  MemoryNeeds needs;
-  needs.weights = report.totals.all.bytes;
-  if (load.max_draft == 0) {
-    needs.weights -= report.totals.parts[static_cast<std::size_t>(v4::Part::kDraft)].bytes;
-  }
-  needs.scratch = v4::scratch_bytes(report.config, load);
-  needs.per_sequence = layout.tail_bytes();
-  needs.per_token = layout.bytes_per_token();
-  needs.page_tokens = layout.page_tokens;
-  const std::uint64_t available = options.memory > 0 ? options.memory : usable_memory_bytes();
-  const Pos longest = report.config.max_positions;
-  MemoryPlan plan = plan_memory(needs, options.context > 0 ? options.context : longest,
-                                options.sequences, available, longest);
-  if (options.context == 0 && !plan.fits() && plan.largest_context > 0) {
-    plan = plan_memory(needs, plan.largest_context, options.sequences, available, longest);
-  }
-  return plan;
+StackOptions stack_options(const InspectOptions& options) {
+  StackOptions stack;
+  stack.numerics = options.numerics;
+  stack.memory = options.memory;
+  stack.context = options.context;
+  stack.draft = options.draft;
+  return stack;
 }
 
 // Prints a line per shard as `sha256sum` does, so that published digests can be compared with it.
@@ -88,23 +66,21 @@ bool verify(const WeightStore& store, ModelReport& report, bool quiet) {
   return good;
 }
 
-Result<ModelReport> read_model(const WeightStore& store) {
+Result<ModelReport> read_model(const WeightStore& store, const InspectOptions& options) {
   ModelReport report;
   PLUMB_TRY(config,
             v4::Config::parse(store.config_json(), (store.directory() / "config.json").string()));
   report.config = std::move(config);
   PLUMB_TRY(totals, v4::check_inventory(report.config, store));
   report.totals = totals;
+  v4::LoadOptions load;
+  if (options.numerics == "vendor") load.numerics = Numerics::vendor();
+  load.max_draft = options.draft;
+  load.max_rewind = std::max(load.max_rewind, load.max_draft);
+  const StateLayout layout = v4::state_map(report.config, load).layout;
+  report.state_per_token = layout.bytes_per_token();
+  report.state_per_sequence = layout.tail_bytes();
   return report;
-}
-
-Status check_options(const InspectOptions& options, const v4::Config& config) {
-  if (options.context > config.max_positions) {
-    return Error{Code::kInvalid, str("--context is ", options.context, ", expected at most ",
-                                     config.max_positions, ", the model's own limit.")};
-  }
-  if (options.numerics == "vendor") return v4::check_vendor_numerics(config);
-  return {};
 }
 
 int run_inspect(const InspectOptions& options) {
@@ -113,10 +89,11 @@ int run_inspect(const InspectOptions& options) {
   const auto store = WeightStore::open(
       directory, {.headers_only = !options.verify, .canonical = v4::canonical_name});
   if (!store) return fail(store.error());
-  auto report = read_model(**store);
+  auto report = read_model(**store, options);
   if (!report) return fail(report.error());
-  if (const Status good = check_options(options, report->config); !good) return fail(good.error());
-  report->plan = make_plan(options, *report);
+  const auto plan = plan_run(stack_options(options), **store, report->config);
+  if (!plan) return fail(plan.error());
+  report->plan = *plan;
   const bool whole = !options.verify || verify(**store, *report, options.json);
   const std::string text =
       options.json ? report_json(**store, *report) : report_text(**store, *report);
@@ -145,9 +122,6 @@ void add_inspect(CLI::App& app, int& status) {
                    "Plan for sequences of so many tokens (128k is 131072; default: what fits)")
       ->transform(CLI::AsSizeValue(false))
       ->check(CLI::PositiveNumber);
-  command->add_option("--sequences", options->sequences, "Plan for so many sequences at once")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
   command
       ->add_option("--memory", options->memory,
                    "Memory the run may use, such as 24GiB (default: what this machine gives)")

@@ -1,6 +1,7 @@
 #include "apps/inspect_report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "base/json.h"
@@ -115,8 +116,6 @@ Json plan_json(const MemoryPlan& plan) {
   json.set("sequences", Json::integer(plan.sequences));
   json.set("weights_bytes", number(plan.needs.weights));
   json.set("state_bytes", number(plan.state));
-  json.set("state_bytes_per_token", Json::real(plan.needs.per_token));
-  json.set("state_bytes_per_sequence", number(plan.needs.per_sequence));
   json.set("scratch_bytes", number(plan.needs.scratch));
   json.set("total_bytes", number(plan.total));
   json.set("available_bytes", number(plan.available));
@@ -151,7 +150,10 @@ Json shards_json(const WeightStore& store, const std::vector<ShardCheck>& checks
 }  // namespace
 
 std::string report_text(const WeightStore& store, const ModelReport& report) {
-  return head_text(store, report) + totals_text(report.totals) + describe_plan(report.plan);
+  const std::string state =
+      str("State of a sequence: ", bytes_text(report.state_per_sequence), " and ",
+          std::round(report.state_per_token * 100) / 100, " bytes per token\n");
+  return head_text(store, report) + totals_text(report.totals) + state + describe_plan(report.plan);
 }
 
 std::string report_json(const WeightStore& store, const ModelReport& report) {
@@ -178,6 +180,8 @@ std::string report_json(const WeightStore& store, const ModelReport& report) {
   json.set("trunk_parameters", number(report.totals.trunk_parameters));
   json.set("active_parameters", number(report.totals.active_parameters));
   json.set("active_bytes", number(report.totals.active_bytes));
+  json.set("state_bytes_per_token", Json::real(report.state_per_token));
+  json.set("state_bytes_per_sequence", number(report.state_per_sequence));
   json.set("memory", plan_json(report.plan));
   json.set("files", shards_json(store, report.shards));
   return json.dump_pretty() + "\n";

@@ -15,6 +15,8 @@ namespace plumb {
 struct ModelReport {
   deepseek_v4::Config config;
   deepseek_v4::Totals totals;
+  double state_per_token = 0;            // bytes that one sequence grows by
+  std::uint64_t state_per_sequence = 0;  // bytes of one sequence, whatever its length
   MemoryPlan plan;
   std::vector<ShardCheck> shards;  // with --verify, in the store's order
 };

@@ -29,12 +29,12 @@ Pos largest_fit(const MemoryNeeds& needs, int sequences, std::uint64_t available
   return fits;
 }
 
-std::string line(const std::string& what, std::uint64_t bytes, const std::string& note = {}) {
+std::string line(const std::string& what, std::uint64_t bytes) {
   std::string text = "  " + what;
   text.resize(std::max<std::size_t>(text.size(), 24), ' ');
   const std::string amount = bytes_text(bytes);
   text += std::string(amount.size() < 10 ? 10 - amount.size() : 0, ' ') + amount;
-  return text + (note.empty() ? "" : "   " + note) + "\n";
+  return text + "\n";
 }
 
 }  // namespace
@@ -73,9 +73,7 @@ std::string describe_plan(const MemoryPlan& plan) {
   std::string text = "Memory for a context of " + tokens + " tokens" +
                      (plan.sequences > 1 ? str(" in ", plan.sequences, " sequences") : "") + ":\n";
   text += line("weights", plan.needs.weights);
-  text += line("state", plan.state,
-               str(to_text(std::round(plan.needs.per_token * 100) / 100), " bytes per token and ",
-                   bytes_text(plan.needs.per_sequence), " per sequence"));
+  text += line("state", plan.state);
   text += line("scratch", plan.needs.scratch);
   text += line("together", plan.total);
   text += line("may be used", plan.available);

@@ -153,6 +153,13 @@ void add_stack_options(CLI::App& command, StackOptions& options) {
   command.add_flag("--plan", options.plan, "Print the memory plan to stderr");
 }
 
+Result<MemoryPlan> plan_run(const StackOptions& options, const WeightStore& store,
+                            const v4::Config& config) {
+  PLUMB_TRY_STATUS(check_options(options, config));
+  const v4::LoadOptions load = load_options(options);
+  return plan_for(options, store, config, load, v4::state_map(config, load).layout);
+}
+
 Result<std::unique_ptr<Stack>> open_stack(const StackOptions& options) {
   auto stack = std::make_unique<Stack>();
   const std::filesystem::path directory = model_directory(options.model);
@@ -165,7 +172,7 @@ Result<std::unique_ptr<Stack>> open_stack(const StackOptions& options) {
   PLUMB_TRY(store, WeightStore::open(directory, open));
   stack->store = std::move(store);
   PLUMB_TRY(config, v4::Config::parse(stack->store->config_json(), (directory / "config.json").string()));
-  PLUMB_TRY_STATUS(check_options(options, config));
+  PLUMB_TRY(plan, plan_run(options, *stack->store, config));
   PLUMB_TRY(tokenizer, open_tokenizer(options.model));
   stack->tokenizer = std::move(tokenizer);
   auto format = make_deepseek_v4_format(*stack->tokenizer);
@@ -175,13 +182,11 @@ Result<std::unique_ptr<Stack>> open_stack(const StackOptions& options) {
     stack->no_chat_reason = format.error().message;
   }
   PLUMB_TRY_STATUS(read_defaults(directory, *stack));
-  const v4::LoadOptions load = load_options(options);
-  PLUMB_TRY(plan, plan_for(options, *stack->store, config, load, v4::state_map(config, load).layout));
   stack->plan = plan;
   stack->context = plan.context;
   if (options.plan) std::fputs(describe_plan(plan).c_str(), stderr);
   PLUMB_TRY_STATUS(check_plan(plan));
-  PLUMB_TRY_STATUS(load_model(options, config, load, *stack));
+  PLUMB_TRY_STATUS(load_model(options, config, load_options(options), *stack));
   PLUMB_TRY_STATUS(start_engine(options, *stack));
   return stack;
 }

@@ -23,6 +23,10 @@ class App;
 
 namespace plumb {
 
+namespace deepseek_v4 {
+struct Config;
+}
+
 struct StackOptions {
   std::string model;               // directory; empty: the bundled model
   std::string numerics = "plain";  // or "vendor"
@@ -66,6 +70,11 @@ struct Stack {
 // Opens and checks everything, in the order of the struct. Shows progress on stderr. kExhausted: the
 // memory plan does not fit (nothing was taken then); kCancelled: Ctrl-C.
 Result<std::unique_ptr<Stack>> open_stack(const StackOptions& options);
+
+// The memory that open_stack() would take for these options, from config and headers alone; checks the
+// options against the model. The store may hold headers only.
+Result<MemoryPlan> plan_run(const StackOptions& options, const WeightStore& store,
+                            const deepseek_v4::Config& config);
 
 // Only the tokenizer of a model directory (empty: the bundled model).
 Result<std::unique_ptr<const Tokenizer>> open_tokenizer(const std::string& model);
