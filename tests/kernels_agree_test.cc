@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/topology.h"
 #include "device/cpu/device.h"
 #include "device/cpu/isa.h"
 #include "device/ref/device.h"
@@ -630,6 +631,8 @@ TEST(OpenDevice, names_what_there_is) {
   EXPECT_EQ(unknown.error().code, Code::kUnsupported);
   EXPECT_NE(unknown.error().message.find("'baseline'"), std::string::npos);
   options.isa = "auto";
+  options.threads = 0;
+  EXPECT_EQ((*open_device(options))->threads(), usable_cores());
   options.threads = -1;
   EXPECT_EQ(open_device(options).error().code, Code::kInvalid);
   options.name = "abacus";

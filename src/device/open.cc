@@ -1,6 +1,7 @@
+#include <algorithm>
 #include <string>
-#include <thread>
 
+#include "base/topology.h"
 #include "device/cpu/device.h"
 #include "device/cpu/isa.h"
 #include "device/device.h"
@@ -25,9 +26,8 @@ Result<std::unique_ptr<Device>> open_device(const DeviceOptions& options) {
                                      ", or be 0 for one per usable core."};
   }
   PLUMB_TRY(tier, cpu::find_tier(options.isa));
-  int threads = options.threads;
-  if (threads == 0) threads = static_cast<int>(std::thread::hardware_concurrency());
-  if (threads == 0) threads = 1;  // the system does not say
+  const int threads =
+      options.threads > 0 ? options.threads : std::min(usable_cores(), kMostThreads);
   return std::unique_ptr<Device>(std::make_unique<CpuDevice>(*tier, threads));
 }
 
