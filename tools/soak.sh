@@ -6,7 +6,7 @@
 # Environment: SEEDS=8 how many seeds, SCALE=10 how much more than `make test`, SUITES="..." which
 # (default all).
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 build=$1
 seeds=${SEEDS:-8}
 scale=${SCALE:-10}
