@@ -1,6 +1,7 @@
 #include "apps/sampling_options.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <limits>
 #include <string>
 
@@ -34,6 +35,22 @@ Status read_seed(std::string_view key, const Json& value, std::uint64_t& out) {
   const auto number = value.as_int();
   if (!number || *number < 0) return wrong(key, value, "an integer from 0");
   out = static_cast<std::uint64_t>(*number);
+  return {};
+}
+
+// {"TOKEN ID": BIAS, ...}
+Status read_bias(std::string_view key, const Json& value, SamplingParams& params) {
+  if (value.kind() != Json::Kind::kObject) return wrong(key, value, "an object of token ids");
+  params.logit_bias.clear();
+  for (const auto& [id, bias] : value.members()) {
+    Token token = -1;
+    const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), token);
+    const auto amount = bias.as_double();
+    if (error != std::errc() || end != id.data() + id.size() || !amount) {
+      return wrong(key, value, "numbers by token id");
+    }
+    params.logit_bias.emplace_back(token, static_cast<float>(*amount));
+  }
   return {};
 }
 
@@ -101,6 +118,8 @@ Result<bool> read_sampling_field(std::string_view key, const Json& value, Sampli
     status = read_int(key, value, 0, params.top_k);
   } else if (key == "logprobs") {
     status = read_int(key, value, 0, params.logprobs);
+  } else if (key == "logit_bias") {
+    status = read_bias(key, value, params);
   } else if (key == "seed") {
     status = read_seed(key, value, params.seed);
   } else {

@@ -134,6 +134,14 @@ TEST(Generate, ManyAtOnceAnswerAsOneByOneAndInOrder) {
   }
 }
 
+TEST(Generate, ALineMaySampleInItsOwnWay) {
+  TempDir dir;
+  const std::string file = (dir / "lines").string();
+  ASSERT_TRUE(write_file_atomically(
+      file, R"({"prompt":"Hi","max_tokens":3,"logit_bias":{"105":500},"temperature":0})"));
+  EXPECT_EQ(tokens_of(json_of("generate --ignore-end --jsonl " + file)), "[105,105,105]");
+}
+
 TEST(Generate, ABadLineIsAnsweredWithWhatIsWrongAndTheOthersGoOn) {
   TempDir dir;
   const std::string file = (dir / "lines").string();
