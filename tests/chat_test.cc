@@ -1,5 +1,6 @@
 // `plumb chat` as a person uses it: on a terminal (a pseudo-terminal here) and through pipes, with
 // a small random model.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
@@ -193,11 +194,20 @@ class Chat : public ::testing::Test {
 };
 TempDir* Chat::home_ = nullptr;
 
+class ChatOnTerminal : public Chat {
+ protected:
+  void SetUp() override {
+    const int fd = ::posix_openpt(O_RDWR | O_NOCTTY);
+    if (fd < 0) GTEST_SKIP() << "There are no pseudo-terminals here; is /dev/pts mounted?";
+    ::close(fd);
+  }
+};
+
 bool contains(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
 
-TEST_F(Chat, TakesBackAndRetriesWithTheSameBytes) {
+TEST_F(ChatOnTerminal, TakesBackAndRetriesWithTheSameBytes) {
   Terminal chat = open({"--context", "512", "--max-tokens", "24"});
   chat.expect("/help");
   chat.expect("0/512 > ");
@@ -231,7 +241,7 @@ TEST_F(Chat, TakesBackAndRetriesWithTheSameBytes) {
   EXPECT_EQ(again.status(), 0);
 }
 
-TEST_F(Chat, NoHistoryLeavesNothing) {
+TEST_F(ChatOnTerminal, NoHistoryLeavesNothing) {
   Terminal chat = open({"--context", "512", "--no-history"}, {{"XDG_STATE_HOME", path("none")}});
   chat.expect("> ");
   chat.ask("/stats", "> ");
@@ -240,7 +250,7 @@ TEST_F(Chat, NoHistoryLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(path("none")));
 }
 
-TEST_F(Chat, CtrlCStopsTheAnswerNotTheProgram) {
+TEST_F(ChatOnTerminal, CtrlCStopsTheAnswerNotTheProgram) {
   // A model that likes to repeat itself comes to no end.
   Terminal chat = open({"--temperature", "0", "--repetition-penalty", "0.1"});
   chat.expect("0/131,072 > ");
@@ -254,7 +264,7 @@ TEST_F(Chat, CtrlCStopsTheAnswerNotTheProgram) {
   EXPECT_EQ(chat.status(), 0);
 }
 
-TEST_F(Chat, CtrlCStopsReadingALongPrompt) {
+TEST_F(ChatOnTerminal, CtrlCStopsReadingALongPrompt) {
   Terminal chat = open({"--system", std::string(100000, 'x')});
   chat.expect("/131,072 > ");
   chat.send("Hello\r");
@@ -267,7 +277,7 @@ TEST_F(Chat, CtrlCStopsReadingALongPrompt) {
   EXPECT_EQ(chat.status(), 0);
 }
 
-TEST_F(Chat, ASavedChatGoesOnWithTheSameBytes) {
+TEST_F(ChatOnTerminal, ASavedChatGoesOnWithTheSameBytes) {
   const std::string file = path("talk.chat");
   std::string second;
   {
@@ -301,7 +311,7 @@ TEST_F(Chat, ASavedChatGoesOnWithTheSameBytes) {
   EXPECT_TRUE(contains(piped.errors, "numerics")) << piped.errors;
 }
 
-TEST_F(Chat, APasteIsOneMessageAndSoIsABlock) {
+TEST_F(ChatOnTerminal, APasteIsOneMessageAndSoIsABlock) {
   Terminal chat = open({"--context", "1024", "--max-tokens", "1"});
   chat.expect("0/1,024 > ");
   chat.ask("\033[200~one\rtwo\r\n/quit\033[201~", "/1,024 > ");
@@ -326,7 +336,7 @@ TEST_F(Chat, APasteIsOneMessageAndSoIsABlock) {
                                             "/six"}));
 }
 
-TEST_F(Chat, ColoursOnlyWhereTheyAreWanted) {
+TEST_F(ChatOnTerminal, ColoursOnlyWhereTheyAreWanted) {
   const Arguments thinking = {"--context", "512", "--max-tokens", "12", "--think", "high"};
   {
     Terminal chat = open(thinking);
@@ -348,7 +358,7 @@ TEST_F(Chat, ColoursOnlyWhereTheyAreWanted) {
   EXPECT_FALSE(contains(chat.shown(), kEscape)) << chat.shown();
 }
 
-TEST_F(Chat, AFullContextIsExplained) {
+TEST_F(ChatOnTerminal, AFullContextIsExplained) {
   Terminal chat = open({"--context", "128"});
   chat.expect("0/128 > ");
   // 200 bytes, begin of sentence, user, assistant, end of thinking.
