@@ -176,6 +176,18 @@ TEST(Bpe, TokensLongerThanAWindow) {
   EXPECT_EQ(encoded(*bpe, std::string(4096, 'a')).size(), 1U);
 }
 
+// Where the end of a window cuts the tokens before it short, the next one must not begin there.
+TEST(Bpe, TokensThatTheEndOfAWindowCutsShort) {
+  Vocabulary vocabulary;
+  for (std::string text = "a"; text.size() <= 256; text += text) vocabulary.merge(text, text);
+  const auto bpe = vocabulary.build();
+  ASSERT_TRUE(bpe);
+  for (const std::size_t before : {1U, 124U, 700U}) {
+    const std::string text = std::string(before, 'b') + std::string(2500, 'a');
+    EXPECT_EQ(encoded(*bpe, text), vocabulary.define(text)) << before;
+  }
+}
+
 TEST(Bpe, APieceSpelledLikeAnUnreachableTokenIsMerged) {
   Vocabulary vocabulary;
   vocabulary.merge("b", "c");
