@@ -471,7 +471,7 @@ TEST(KernelsAgree, attend) {
       for (int t = 0; t < tokens; ++t) {
         for (int i = 0; i < 70; ++i) selected[static_cast<std::size_t>(t * 70 + i)] = i * 3 + t % 3;
       }
-      for (int mode = 0; mode < 4; ++mode) {
+      for (int mode = 0; mode < 6; ++mode) {
         expect_agreement(
             "attend " + std::to_string(dim) + " mode " + std::to_string(mode), [&](Device& device) {
               Result2d out(tokens, heads * dim);
@@ -480,10 +480,11 @@ TEST(KernelsAgree, attend) {
               a.sequence = sequence.data();
               a.position = position.data();
               a.window_rows = history;
-              a.window = window;
+              a.window = mode == 5 ? 100 : window;  // 100: a block holds rows of both kinds
+              a.list_blocks = mode >= 4;
               a.compressed = mode == 0 ? nullptr : compressed.views();
               a.visible = visible.data();
-              if (mode >= 2) {
+              if (mode >= 2 && mode != 5) {
                 a.selected = Mat<const std::int32_t>::dense(selected.data(), tokens, 70);
                 a.count = count.data();
               }
@@ -491,7 +492,7 @@ TEST(KernelsAgree, attend) {
               a.heads = heads;
               a.dim = dim;
               a.scale = 1 / std::sqrt(static_cast<float>(dim));
-              a.round_probabilities = a.round_bf16 = mode == 3;
+              a.round_probabilities = a.round_bf16 = mode == 3 || mode == 4;
               a.out = out.mat();
               device.kernels().attend(a);
               return out.all();

@@ -190,7 +190,9 @@ struct IndexTopKArgs {
 
 // Attention with a sink over window rows and compressed rows, K = V = the row itself (spec 2.4).
 // Order: window rows ascending by position in blocks cut at multiples of 64 of the absolute position;
-// then compressed rows ascending by id in blocks of 64 consecutive places of that list. Per block and
+// then compressed rows ascending by id in blocks of 64 consecutive places of that list. With
+// list_blocks, blocks are 64 consecutive places of one list as the reference lays it out: place j is
+// the window's row j (the oldest first), place window + i the i-th compressed row. Per block and
 // head: scores (lanes) * scale; M' = max(M, block max); factor exp(M - M') on the sums so far; then
 // per row ascending den += p and acc[c] = fma(p, row[c], acc[c]), p = exp(s - M') (rounded to bfloat16
 // for the weighted sum, not for den, where asked). Last: den += exp(sink - M); out = acc / den.
@@ -208,6 +210,7 @@ struct AttendArgs {
   int heads = 0;
   int dim = 0;
   float scale = 0;
+  bool list_blocks = false;
   bool round_probabilities = false;
   bool round_bf16 = false;                 // the output
   Mat<float> out;                          // [t, heads * dim]

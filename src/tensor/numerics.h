@@ -21,10 +21,11 @@ struct Numerics {
   bool simulate_kv = false;       // cache rows: E4M3 per 64 over the dims without rotation
   bool simulate_index = false;    // indexer queries and keys: Hadamard, then E2M1 per 32
   bool round_probabilities = false;  // attention probabilities to bfloat16 before the weighted sum
+  bool list_blocks = false;       // attention's running maximum moves per 64 places of the row list
 
   static constexpr Numerics plain() { return {}; }
   static constexpr Numerics vendor() {
-    return {NumericsMode::kVendor, true, true, true, true, true, true};
+    return {NumericsMode::kVendor, true, true, true, true, true, true, true};
   }
   // Names the arithmetic in caches, saved states, logs and benchmarks. Changes whenever a byte of
   // the results could.

@@ -58,33 +58,37 @@ void CpuKernels::attend_heads(const AttendArgs& a, int t, int first_head, int la
   for (int h = 0; h < heads; ++h) {
     states[static_cast<std::size_t>(h)] = {acc + h * a.dim, -__builtin_inff(), 0};
   }
-  const auto take = [&](int count) {
+  int count = 0;  // rows of the block at hand
+  const auto take = [&] {
     for (int h = 0; h < heads; ++h) {
       const float* q = a.q.row(t) + (first_head + h) * a.dim;
       table_.attend_block(shape, q, rows, count, states[static_cast<std::size_t>(h)]);
     }
+    count = 0;
   };
   const Pos last = a.position[t];
-  for (Pos p = std::max<Pos>(0, last - a.window + 1); p <= last;) {
-    const Pos end = std::min(last + 1, (p / kBlock + 1) * kBlock);
-    int count = 0;
-    for (; p < end; ++p) rows[count++] = ref::history_row(a.window_rows[sequence], p, a.dim);
-    take(count);
-  }
   const std::int64_t total = compressed_count(a, t);
+  const ref::AttendBlocks blocks(a, t);
+  for (Pos p = blocks.first; p <= last;) {
+    const Pos end = std::min(last + 1, blocks.window_end(p));
+    for (; p < end; ++p) rows[count++] = ref::history_row(a.window_rows[sequence], p, a.dim);
+    if (p > last && total > 0 && blocks.joined(last)) break;
+    take();
+  }
   for (std::int64_t i = 0; i < total;) {
-    const std::int64_t end = std::min(total, i + kBlock);
-    const auto count = static_cast<int>(end - i);
+    const std::int64_t end = std::min(total, blocks.compressed_end(i));
+    const auto some = static_cast<int>(end - i);
     if (a.selected.data == nullptr) {
-      read_rows(table_, a.compressed[sequence], i, count, a.dim, decoded, rows);
+      read_rows(table_, a.compressed[sequence], i, some, a.dim, decoded, rows + count);
     } else {
-      for (int r = 0; r < count; ++r) {
+      for (int r = 0; r < some; ++r) {
         read_rows(table_, a.compressed[sequence], a.selected.row(t)[i + r], 1, a.dim,
-                  decoded + r * a.dim, rows + r);
+                  decoded + r * a.dim, rows + count + r);
       }
     }
     i = end;
-    take(count);
+    count += some;
+    take();
   }
   for (int h = 0; h < heads; ++h) {
     table_.attend_finish(states[static_cast<std::size_t>(h)], a.sink[first_head + h], a.dim,

@@ -63,26 +63,28 @@ class RowBlocks {
   void for_each(Visit visit) {
     const std::int32_t sequence = a_.sequence[t_];
     const Pos last = a_.position[t_];
-    for (Pos p = std::max<Pos>(0, last - a_.window + 1); p <= last;) {
-      const Pos end = std::min(last + 1, (p / kBlock + 1) * kBlock);
-      rows_.clear();
+    const ref::AttendBlocks blocks(a_, t_);
+    const bool all = a_.selected.data == nullptr;
+    const std::int64_t count = a_.compressed == nullptr ? 0 : all ? a_.visible[t_] : a_.count[t_];
+    rows_.clear();
+    for (Pos p = blocks.first; p <= last;) {
+      const Pos end = std::min(last + 1, blocks.window_end(p));
       for (; p < end; ++p) {
         rows_.push_back(ref::history_row(a_.window_rows[sequence], p, a_.dim));
       }
+      if (p > last && count > 0 && blocks.joined(last)) break;
       visit(rows_);
-    }
-    if (a_.compressed == nullptr) return;
-    const bool all = a_.selected.data == nullptr;
-    const std::int64_t count = all ? a_.visible[t_] : a_.count[t_];
-    for (std::int64_t i = 0; i < count;) {
-      const std::int64_t end = std::min(count, i + kBlock);
       rows_.clear();
+    }
+    for (std::int64_t i = 0; i < count;) {
+      const std::int64_t end = std::min(count, blocks.compressed_end(i));
       for (; i < end; ++i) {
         float* scratch = scratch_.data() + static_cast<std::ptrdiff_t>(rows_.size()) * a_.dim;
         const std::int64_t id = all ? i : a_.selected.row(t_)[i];
         rows_.push_back(ref::read_paged_row(a_.compressed[sequence], id, a_.dim, scratch));
       }
       visit(rows_);
+      rows_.clear();
     }
   }
 

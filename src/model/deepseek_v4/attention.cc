@@ -150,6 +150,7 @@ void attention(const Context& c, const StepView& step, const LayerWeights& layer
   args.heads = m.heads;
   args.dim = m.head_dim;
   args.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(m.head_dim)));
+  args.list_blocks = c.numerics.list_blocks;
   args.round_probabilities = c.numerics.round_probabilities;
   args.round_bf16 = c.numerics.round_bf16;
   args.out = a.o.slice(0, t);
