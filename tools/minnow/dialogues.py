@@ -10,9 +10,9 @@ EARLY = {"lookup": 44, "lookup_system": 8, "story": 8, "sum": 10, "copy": 12, "j
 
 # (what, weight). Lookups are the foundation of everything else, so they are the most common.
 MIX = {
-    "lookup": 16, "lookup_system": 4, "lookup_wide": 7, "lookup_far": 0.6, "think_lookup": 14,
-    "story": 10, "sum": 7, "think_sum": 9, "sort": 6, "copy": 5, "json": 10, "tool": 6, "talk": 3,
-    "think_talk": 1, "mixed": 4, "unknown": 3,
+    "lookup": 20, "lookup_system": 4, "lookup_wide": 3, "lookup_far": 0.25, "think_lookup": 10,
+    "story": 9, "sum": 13, "think_sum": 7, "sort": 6, "copy": 5, "json": 12, "tool": 4, "talk": 2,
+    "think_talk": 1, "mixed": 4, "unknown": 2,
 }
 
 # (facts, filler sentences) of the lookups in longer contexts.

@@ -130,9 +130,10 @@ def losses(net, view, ids, weights, with_draft):
     return main, kl, draft, loads
 
 
-def schedule(progress):
-    """Constant, then a straight line down over the last 45 %."""
-    return 1.0 if progress < 0.55 else max(0.03, (1.0 - progress) / 0.45)
+def schedule(progress, peak, decay_from):
+    """Constant at `peak`, then a straight line down to a thirtieth of it."""
+    fall = max(0.0, (progress - decay_from) / (1.0 - decay_from))
+    return peak * max(1 / 30, 1.0 - fall)
 
 
 class Peers:
@@ -189,6 +190,9 @@ def options():
     parser.add_argument("--text", type=Path, nargs="*", default=[])
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--progress", type=float, default=0.0, help="where the schedule starts")
+    parser.add_argument("--peak", type=float, default=1.0, help="times 0.02 (Muon), 0.003 (Adam)")
+    parser.add_argument("--decay-from", type=float, default=0.55)
+    parser.add_argument("--warm-steps", type=int, default=60)
     parser.add_argument("--quantise-from", type=float, default=0.6)
     parser.add_argument("--measure-minutes", type=float, default=10)
     parser.add_argument("--early", type=int, default=9000, help="dialogues of the short first phase")
@@ -278,7 +282,7 @@ class Trainer:
         self.net.zero_grad(set_to_none=True)
         self.step += 1
         self.seen += ids.numel() * self.peers.world
-        self.recent.append((main.item(), float(kl), draft.item() if with_draft else None))
+        self.recent.append((main.item(), float(kl.detach()), draft.item() if with_draft else None))
 
     def run(self, queue):
         args = self.args
@@ -293,7 +297,8 @@ class Trainer:
                 break
             ids, weights, self.index = queue.get()
             quantised = progress >= args.quantise_from
-            rate = schedule(progress) * min(1.0, (self.step - self.first_step + 1) / 60)
+            warm = min(1.0, (self.step - self.first_step + 1) / args.warm_steps)
+            rate = warm * schedule(progress, args.peak, args.decay_from)
             self.train_step(torch.from_numpy(ids), torch.from_numpy(weights), quantised, rate)
             if self.step % 25 == 0:
                 drafts = [d for _, _, d in self.recent if d is not None]
