@@ -25,7 +25,6 @@ from world import World
 
 MAX_TOKENS = {"copy": 48, "json": 80, "tool": 96, "talk": 48, "think_sum": 64, "think_lookup": 64}
 LONG = {512: 40, 2048: 20, 8192: 8, 32768: 4}
-BASE_TASKS = measure.TASKS
 
 
 def prompt(task, index, encoder):
@@ -99,9 +98,9 @@ def main():
     encoder = data.Encoder(args.tokenizer)
     args.out.mkdir(parents=True, exist_ok=True)
     write(args.out / "gate.jsonl",
-          [prompt(task, i, encoder) for task in BASE_TASKS for i in range(100)])
+          [prompt(task, i, encoder) for task in measure.TASKS for i in range(100)])
     write(args.out / "full.jsonl",
-          [prompt(task, 100 + i, encoder) for task in BASE_TASKS for i in range(400)])
+          [prompt(task, 100 + i, encoder) for task in measure.TASKS for i in range(400)])
     write(args.out / "long.jsonl",
           [long_prompt(n, i, encoder) for n, count in LONG.items() for i in range(count)])
 

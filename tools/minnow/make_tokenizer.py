@@ -9,8 +9,7 @@ import json
 import re
 from pathlib import Path
 
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from tokenizers.pre_tokenizers import PreTokenizer
+from tokenizers import Tokenizer, trainers
 
 import chat
 import config
@@ -76,13 +75,12 @@ def corpus(texts):
 def build(size, texts):
     symbols = byte_symbols()
     merges_wanted = size - len(BASE) - 256 - len(CONTROL)
-    tokenizer = Tokenizer(models.BPE())
-    split = json.dumps(
+    blank = json.dumps(
         {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [],
          "normalizer": {"type": "Sequence", "normalizers": []},
          "pre_tokenizer": pre_tokenizer_json(), "post_processor": None, "decoder": None,
          "model": {"type": "BPE", "vocab": {}, "merges": []}})
-    tokenizer = Tokenizer.from_str(split)
+    tokenizer = Tokenizer.from_str(blank)
     trainer = trainers.BpeTrainer(
         vocab_size=256 + merges_wanted, initial_alphabet=symbols, show_progress=False, min_frequency=2)
     tokenizer.train_from_iterator(corpus(texts), trainer)

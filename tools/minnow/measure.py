@@ -4,7 +4,6 @@ right reply exactly when every one of its tokens is the most likely one."""
 import torch
 
 import chat
-import data
 import model as models
 from world import World
 

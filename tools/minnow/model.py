@@ -126,12 +126,11 @@ def product(a, b):
 
 
 class Linear(nn.Module):
-    """A matrix [out, in]; `kind` is how it is stored."""
+    """A matrix [out, in] without bias."""
 
-    def __init__(self, outputs, inputs, gain=1.0, kind="fp8"):
+    def __init__(self, outputs, inputs, gain=1.0):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs) * gain / math.sqrt(inputs))
-        self.kind = kind
 
     def forward(self, x):
         return linear(x, self.weight)
@@ -206,8 +205,8 @@ class Compressor(nn.Module):
         super().__init__()
         d, halves = config["hidden_size"], 2 if ratio == 4 else 1
         self.ratio, self.width = ratio, width
-        self.wkv = Linear(halves * width, d, kind="bf16")
-        self.wgate = Linear(halves * width, d, kind="bf16")
+        self.wkv = Linear(halves * width, d)
+        self.wgate = Linear(halves * width, d)
         self.ape = nn.Parameter(torch.randn(ratio, halves * width) * 0.3)
         self.norm = Norm(width)
 
@@ -234,7 +233,7 @@ class Indexer(nn.Module):
         super().__init__()
         self.heads, self.width = config["index_n_heads"], config["index_head_dim"]
         self.wq_b = Linear(self.heads * self.width, config["q_lora_rank"])
-        self.weights_proj = Linear(self.heads, config["hidden_size"], kind="bf16")
+        self.weights_proj = Linear(self.heads, config["hidden_size"])
         self.compressor = Compressor(config, 4, self.width)
 
     def forward(self, x, qr, turn):

@@ -6,7 +6,6 @@
 import argparse
 import contextlib
 import json
-import math
 import multiprocessing
 import random
 import time

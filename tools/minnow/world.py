@@ -51,7 +51,7 @@ class World:
 
     def facts(self, count, asked):
         """`count` facts with distinct (relation, subject); the first `asked` may be asked."""
-        seen, values, out = set(), set(), []
+        seen, out = set(), []
         names = self.rng.sample(NAMES, self.rng.randint(3, 12) if count < 12 else 24)
         relations = list(RELATIONS)
         if self.rng.random() < 0.4:
@@ -70,9 +70,7 @@ class World:
             if not self.allowed(f"{relation}|{subject}|{value}", len(out) < asked):
                 continue
             seen.add((relation, subject))
-            unique = (relation, value) not in values
-            values.add((relation, value))
-            out.append({"relation": relation, "s": subject, "v": value, "unique": unique})
+            out.append({"relation": relation, "s": subject, "v": value})
         for fact in out:
             same = [f for f in out if (f["relation"], f["v"]) == (fact["relation"], fact["v"])]
             fact["unique"] = len(same) == 1
