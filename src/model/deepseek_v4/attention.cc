@@ -7,16 +7,6 @@
 namespace plumb::deepseek_v4 {
 namespace {
 
-void norm(const Context& c, Mat<float> x, const float* gain) {
-  RmsNormArgs args;
-  args.x = x;
-  args.gain = gain;
-  args.eps = c.config.norm_eps;
-  args.round_bf16 = c.numerics.round_bf16;
-  args.out = x;
-  c.k.rms_norm(args);
-}
-
 void rotate(const Context& c, const StepView& step, const LayerWeights& layer, Mat<float> x,
             int head_dim, bool inverse) {
   RopeArgs args;

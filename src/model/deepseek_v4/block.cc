@@ -68,14 +68,7 @@ void mix_and_norm(const Context& c, const HyperWeights& hc, const float* gain, i
   args.post = a.post.slice(0, t);
   args.comb = a.comb.slice(0, t);
   c.k.hyper_pre(args);
-
-  RmsNormArgs norm;
-  norm.x = args.y;
-  norm.gain = gain;
-  norm.eps = c.config.norm_eps;
-  norm.round_bf16 = c.numerics.round_bf16;
-  norm.out = args.y;
-  c.k.rms_norm(norm);
+  norm(c, args.y, gain);
 }
 
 void block(const Context& c, const StepView& step, const LayerWeights& layer, const LayerState& state,
@@ -102,14 +95,7 @@ void head_input(const Context& c, const HyperWeights& hc, const float* gain, Mat
   args.round_bf16 = c.numerics.round_bf16;
   args.y = out;
   c.k.hyper_head(args);
-
-  RmsNormArgs norm;
-  norm.x = out;
-  norm.gain = gain;
-  norm.eps = c.config.norm_eps;
-  norm.round_bf16 = c.numerics.round_bf16;
-  norm.out = out;
-  c.k.rms_norm(norm);
+  norm(c, out, gain);
 }
 
 }  // namespace plumb::deepseek_v4

@@ -9,13 +9,7 @@ namespace {
 void finish_entries(const Context& c, const LayerWeights& layer, const CompressorWeights& w,
                     std::span<const std::int64_t> position, bool for_index, Mat<float> entry) {
   const Numerics& n = c.numerics;
-  RmsNormArgs norm;
-  norm.x = entry;
-  norm.gain = w.norm;
-  norm.eps = c.config.norm_eps;
-  norm.round_bf16 = n.round_bf16;
-  norm.out = entry;
-  c.k.rms_norm(norm);
+  norm(c, entry, w.norm);
 
   RopeArgs rope;
   rope.x = entry;

@@ -9,16 +9,6 @@
 namespace plumb::deepseek_v4 {
 namespace {
 
-void norm_rows(const Context& c, Mat<float> x, const float* gain) {
-  RmsNormArgs args;
-  args.x = x;
-  args.gain = gain;
-  args.eps = c.config.norm_eps;
-  args.round_bf16 = c.numerics.round_bf16;
-  args.out = x;
-  c.k.rms_norm(args);
-}
-
 void copy_row(const Context& c, const float* from, float* to, int width) {
   c.device.copy(reinterpret_cast<std::byte*>(to), reinterpret_cast<const std::byte*>(from),
                 width * sizeof(float));
@@ -38,10 +28,10 @@ void draft_input(const Context& c, const StepView& step, const DraftWeights& w, 
   const int t = step.size();
   const Config& m = c.config;
   c.k.embed({step.tokens.data(), all.embed, 1, a.y.slice(0, t)});
-  norm_rows(c, a.y.slice(0, t), w.enorm);
+  norm(c, a.y.slice(0, t), w.enorm);
   linear(c, a.y.slice(0, t), w.e_proj, a.quantised, a.f.slice(0, t));
   const Mat<float> h = Mat<float>::dense(a.hidden.data, t * m.hc, m.dim);
-  norm_rows(c, h, w.hnorm);
+  norm(c, h, w.hnorm);
   linear(c, h, w.h_proj, a.quantised, Mat<float>::dense(a.projected.data, t * m.hc, m.dim));
   // Z[j] = 1 * e + sum_j I[j][k] H'[j]: an addition, in the words of the mHC kernel.
   HyperPostArgs add;

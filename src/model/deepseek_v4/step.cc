@@ -160,4 +160,14 @@ void linear(const Context& c, Mat<const float> x, const WeightView& w, Mat<float
   c.k.matmul(args);
 }
 
+void norm(const Context& c, Mat<float> x, const float* gain) {
+  RmsNormArgs args;
+  args.x = x;
+  args.gain = gain;
+  args.eps = c.config.norm_eps;
+  args.round_bf16 = c.numerics.round_bf16;
+  args.out = x;
+  c.k.rms_norm(args);
+}
+
 }  // namespace plumb::deepseek_v4

@@ -100,4 +100,7 @@ int k_block(const Context& c, const WeightView& w);
 void linear(const Context& c, Mat<const float> x, const WeightView& w, Mat<float> scratch,
             Mat<float> out);
 
+// x = rms_norm(x) * gain, row by row, in place.
+void norm(const Context& c, Mat<float> x, const float* gain);
+
 }  // namespace plumb::deepseek_v4
