@@ -76,7 +76,7 @@ asan: deps-quiet
 TSAN_TESTS ?= base_test cache_test engine_test gateway_test engine_traffic_test
 tsan: deps-quiet
 	@cmake --preset tsan > /dev/null
-	@tools/build_some.sh build-tsan $(JOBS) $(TSAN_TESTS)
+	@cmake --build --preset tsan --parallel $(JOBS) --target $(TSAN_TESTS)
 	@$$(setarch -R true 2>/dev/null && echo setarch -R) tools/run_tests.sh build-tsan $(TSAN_TESTS)
 
 FUZZ_SECONDS ?= 60
