@@ -104,15 +104,21 @@ class Terminal {
     return answer;
   }
 
-  // Waits for the program to end.
+  // Waits for the program to end; -1 when it does not. A key pressed while the terminal changes its
+  // mode can be lost: as a person would, presses Ctrl-D again.
   int status() {
     const auto deadline = Clock::now() + kPatience;
-    while (read_some(deadline)) {
+    auto again = Clock::now() + std::chrono::seconds(2);
+    while (Clock::now() < deadline) {
+      int status = 0;
+      if (::waitpid(pid_, &status, WNOHANG) == pid_) {
+        pid_ = -1;
+        return exit_status(status);
+      }
+      if (!read_some(Clock::now() + std::chrono::milliseconds(100))) ::poll(nullptr, 0, 10);
+      if (Clock::now() > again && ::write(fd_, "\004", 1) == 1) again += std::chrono::seconds(2);
     }
-    int status = 0;
-    if (::waitpid(pid_, &status, 0) != pid_) return -1;
-    pid_ = -1;
-    return exit_status(status);
+    return -1;
   }
 
   const std::string& shown() const { return shown_; }
