@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -96,6 +97,7 @@ class Terminal {
 
   // Sends a line and returns what was shown from its end to the next prompt.
   std::string ask(std::string_view line, std::string_view prompt) {
+    ready();
     send(line);
     send("\r");
     expect("\033[?2004l");
@@ -124,6 +126,14 @@ class Terminal {
   const std::string& shown() const { return shown_; }
 
  private:
+  // Waits until the editor has taken the terminal over: keys pressed before pass through its old mode.
+  void ready() {
+    const auto deadline = Clock::now() + std::chrono::seconds(2);
+    termios mode{};
+    while (Clock::now() < deadline && ::tcgetattr(fd_, &mode) == 0 && (mode.c_lflag & ICANON) != 0) {
+      ::poll(nullptr, 0, 2);
+    }
+  }
   bool read_some(Clock::time_point deadline) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
@@ -320,7 +330,7 @@ TEST_F(ChatOnTerminal, ASavedChatGoesOnWithTheSameBytes) {
 TEST_F(ChatOnTerminal, APasteIsOneMessageAndSoIsABlock) {
   Terminal chat = open({"--context", "1024", "--max-tokens", "1"});
   chat.expect("0/1,024 > ");
-  chat.ask("\033[200~one\rtwo\r\n/quit\033[201~", "/1,024 > ");
+  chat.ask("\033[200~one\rtwo\r/quit\033[201~", "/1,024 > ");
   chat.send("three\\\r");
   chat.expect("... ");
   chat.ask("four", "/1,024 > ");
