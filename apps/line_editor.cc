@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -27,6 +28,8 @@ static_assert(sizeof(wchar_t) == 4, "libedit's characters are taken for code poi
 constexpr int kRemembered = 2000;
 constexpr int kLookMs = 1000;  // as in line_source.cc
 constexpr std::size_t kLongestPaste = std::size_t{16} << 20;
+constexpr char kCtrlD = '\004';
+constexpr char kNothing = '\034';  // bound to nothing
 constexpr std::wstring_view kPasteEnd = L"\033[201~";
 
 std::atomic<bool> g_resized{false};
@@ -103,6 +106,7 @@ class LineEditor final : public LineSource {
   std::wstring prompt_;
   std::string ahead_;  // bytes read, not yet taken
   std::size_t ahead_at_ = 0;
+  bool early_ = false;  // what comes now was typed before this line was asked for
   bool interrupted_ = false;
   bool pasted_lines_ = false;
   std::string thrown_away_;
@@ -144,7 +148,9 @@ std::string LineEditor::typed() const {
   return narrow({line->buffer, static_cast<std::size_t>(line->lastchar - line->buffer)});
 }
 
-// The next byte, or -1: interrupted, or the terminal is gone.
+// The next byte, or -1: interrupted, or the terminal is gone. A zero is what the kernel makes of a
+// Ctrl-D pressed before the editor took the terminal over, and later a Ctrl-Space. libedit would read
+// "insert the next key as it is": it binds the terminal's disabled keys, whose code is zero, too.
 int LineEditor::next_byte() {
   while (ahead_at_ == ahead_.size()) {
     if (interrupted()) {
@@ -153,13 +159,17 @@ int LineEditor::next_byte() {
     }
     if (g_resized.exchange(false)) ::el_resize(edit_);
     pollfd input{STDIN_FILENO, POLLIN, 0};
-    if (::poll(&input, 1, kLookMs) <= 0) continue;
+    if (::poll(&input, 1, early_ ? 0 : kLookMs) <= 0) {
+      early_ = false;
+      continue;
+    }
     char chunk[4096];
     const ssize_t n = ::read(STDIN_FILENO, chunk, sizeof chunk);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n <= 0) return -1;
     ahead_.assign(chunk, static_cast<std::size_t>(n));
     ahead_at_ = 0;
+    std::replace(ahead_.begin(), ahead_.end(), '\0', early_ ? kCtrlD : kNothing);
   }
   return static_cast<unsigned char>(ahead_[ahead_at_++]);
 }
@@ -207,6 +217,7 @@ unsigned char LineEditor::take_paste() {
 Line LineEditor::read(const std::string& prompt) {
   prompt_ = widen(prompt);
   interrupted_ = pasted_lines_ = false;
+  early_ = true;
   thrown_away_.clear();
   const auto say = [&](const char* code) {
     if (escapes_) std::fputs(code, stdout);

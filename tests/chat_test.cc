@@ -106,11 +106,9 @@ class Terminal {
     return answer;
   }
 
-  // Waits for the program to end; -1 when it does not. A key pressed while the terminal changes its
-  // mode can be lost: as a person would, presses Ctrl-D again.
+  // Waits for the program to end; -1 when it does not.
   int status() {
     const auto deadline = Clock::now() + kPatience;
-    auto again = Clock::now() + std::chrono::seconds(2);
     while (Clock::now() < deadline) {
       int status = 0;
       if (::waitpid(pid_, &status, WNOHANG) == pid_) {
@@ -118,8 +116,9 @@ class Terminal {
         return exit_status(status);
       }
       if (!read_some(Clock::now() + std::chrono::milliseconds(100))) ::poll(nullptr, 0, 10);
-      if (Clock::now() > again && ::write(fd_, "\004", 1) == 1) again += std::chrono::seconds(2);
     }
+    ADD_FAILURE() << "The program does not end after \""
+                  << shown_.substr(shown_.size() - std::min(shown_.size(), kShown)) << "\"";
     return -1;
   }
 
@@ -277,6 +276,18 @@ TEST_F(ChatOnTerminal, CtrlCStopsTheAnswerNotTheProgram) {
   chat.expect("(stopped)");
   chat.expect("/131,072 > ");
   chat.send("/quit\r");
+  EXPECT_EQ(chat.status(), 0);
+}
+
+// The kernel hands on a key pressed outside the editor as a zero.
+TEST_F(ChatOnTerminal, CtrlDDuringAnAnswerEndsTheChatAfterIt) {
+  Terminal chat = open({"--context", "4096", "--temperature", "0", "--repetition-penalty", "0.1",
+                        "--max-tokens", "2000"});
+  chat.expect("0/4,096 > ");
+  chat.send("Tell me\r");
+  chat.expect("\033[?2004l");
+  chat.send(kCtrlD);
+  chat.expect("(stopped at --max-tokens)");
   EXPECT_EQ(chat.status(), 0);
 }
 
