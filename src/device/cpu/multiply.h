@@ -1,8 +1,7 @@
 // Products with tiled weights. Included by the files of a tier only (see lanes.h).
 #pragma once
 
-#include "device/cpu/lanes.h"
-#include "device/cpu/table.h"
+#include "device/cpu/units.h"
 
 namespace plumb::cpu::PLUMB_TIER {
 
@@ -16,56 +15,24 @@ inline constexpr int kMaxSub = 2, kMaxTokens = 2;
 inline constexpr int kMaxSub = 1, kMaxTokens = 4;
 #endif
 
-// Codes of one tile: kStep columns at a time, and the factor that undoes what widening leaves.
-template <Element E>
-struct Codes {
-  static constexpr int kStep = 1;
-  static constexpr bool kScaled = E == Element::kF8E4M3;
-  static constexpr float kFactor = E == Element::kF8E4M3 ? 256.0f : 1.0f;
-  static constexpr int kBytes = kTileRows * (E == Element::kF32      ? 4
-                                             : E == Element::kF8E4M3 ? 1
-                                                                     : 2);
-
-  PLUMB_TIER_INLINE void read(const std::byte* p, V scale, V (&w)[kStep]) {
-    if constexpr (E == Element::kF32) w[0] = load(reinterpret_cast<const float*>(p));
-    if constexpr (E == Element::kBF16) w[0] = widen_bf16(p);
-    if constexpr (E == Element::kF16) w[0] = widen_f16(p);
-    if constexpr (E == Element::kF8E4M3) w[0] = mul(widen_e4m3(p), scale);
+// acc[m][s] takes columns [first, last) of the unit that lies at `p` for tile 0 and begins at column
+// k of the tokens' rows.
+template <class U, int S, int M>
+PLUMB_TIER_INLINE void take_unit(const std::byte* p, const V (&scale)[S], const float* const (&x)[M],
+                                 int k, int first, int last, V (&acc)[M][S]) {
+  for (int s = 0; s < S; ++s) {
+    V w[U::kCols];
+    U::read(p + s * kUnitBytes, scale[s], w);
+    for (int i = first; i < last; ++i) {
+      for (int m = 0; m < M; ++m) acc[m][s] = fma(splat(x[m][k + i]), w[i], acc[m][s]);
+    }
   }
-};
-
-template <>
-struct Codes<Element::kF4E2M1> {
-  static constexpr int kStep = 2;
-  static constexpr bool kScaled = true;
-  static constexpr float kFactor = 1.0f;
-  static constexpr int kBytes = kTileRows;
-
-  PLUMB_TIER_INLINE void read(const std::byte* p, V scale, V (&w)[kStep]) {
-    widen_e2m1(p, w[0], w[1]);
-    w[0] = mul(w[0], scale);
-    w[1] = mul(w[1], scale);
-  }
-};
-
-PLUMB_TIER_INLINE V read_scale(const std::byte* p, int scale_bytes, float factor) {
-  if (scale_bytes == 0) return splat(factor);
-  return mul(scale_bytes == 1 ? widen_e8m0(p) : load(reinterpret_cast<const float*>(p)),
-             splat(factor));
-}
-
-// The first `count` rows of a tile's results for one token.
-PLUMB_TIER_INLINE void store_rows(V y, float* out, int count) {
-  if (count >= kTileRows) return store(out, y);
-  float lane[kLanes];
-  store(lane, y);
-  for (int l = 0; l < count; ++l) out[l] = lane[l];
 }
 
 // Tiles sub .. sub + S - 1 of a panel that is `width` tiles wide, times M tokens.
 template <Element E, int S, int M>
 [[gnu::noinline]] void multiply_tiles(const TileProduct& a, int panel, int sub, int token) {
-  using C = Codes<E>;
+  using U = Unit<E>;
   const TileShape& shape = a.shape;
   const auto width = static_cast<std::size_t>(shape.panel_tiles(panel));
   const std::byte* p = a.data + shape.panel_offset(panel);
@@ -75,31 +42,35 @@ template <Element E, int S, int M>
     x[m] = a.x[token + m];
     for (int s = 0; s < S; ++s) acc[m][s] = sum[m][s] = splat(0.0f);
   }
+  for (int s = 0; s < S; ++s) scale[s] = splat(U::kFactor);
   int k = 0;
   int stop = a.k_block > 0 ? a.k_block : shape.cols + 1;
   while (k < shape.cols) {
     const int group_end = k + shape.group_cols < shape.cols ? k + shape.group_cols : shape.cols;
-    if constexpr (C::kScaled) {
+    if constexpr (U::kScaled) {
       for (int s = 0; s < S; ++s) {
         scale[s] = read_scale(p + static_cast<std::size_t>(sub + s) * shape.scales(),
-                              shape.scale_bytes, C::kFactor);
+                              shape.scale_bytes, U::kFactor);
       }
     }
     p += width * shape.scales();
-    const std::byte* codes = p + sub * C::kBytes;
+    const std::byte* unit = p + sub * kUnitBytes;
     p += width * shape.codes(group_end - k);
+    int in_unit = 0;  // columns of the unit at hand that are done
     while (k < group_end) {
       const int end = group_end < stop ? group_end : stop;
-      for (; k < end; k += C::kStep, codes += width * C::kBytes) {
-        V w[S][C::kStep];
-        for (int s = 0; s < S; ++s) C::read(codes + s * C::kBytes, scale[s], w[s]);
-        for (int i = 0; i < C::kStep; ++i) {
-          for (int m = 0; m < M; ++m) {
-            const V value = splat(x[m][k + i]);
-            for (int s = 0; s < S; ++s) acc[m][s] = fma(value, w[s][i], acc[m][s]);
-          }
-        }
+      for (; in_unit == 0 && k + U::kCols <= end; k += U::kCols, unit += width * kUnitBytes) {
+        take_unit<U>(unit, scale, x, k, 0, U::kCols, acc);
       }
+      while (k < end) {
+        const int last = in_unit + (end - k) < U::kCols ? in_unit + (end - k) : U::kCols;
+        take_unit<U>(unit, scale, x, k - in_unit, in_unit, last, acc);
+        k += last - in_unit;
+        in_unit = last % U::kCols;
+        if (in_unit == 0) unit += width * kUnitBytes;
+        if (in_unit == 0 && k + U::kCols <= end) break;
+      }
+      if (k < end) continue;
       if (k < stop && !(k == shape.cols && a.k_block > 0)) continue;
       stop += a.k_block;
       for (int m = 0; m < M; ++m) {

@@ -12,6 +12,13 @@ namespace {
 
 constexpr int kLargestScaleCode = 127 + 119;
 
+// Of the element at column `col` of a unit, in row `lane` of its tile.
+std::size_t byte_in_unit(int code_bits, int lane, int col) {
+  const int at = code_bits == 8 ? lane / 4 * 16 + col / 2 * 8 + lane % 4 * 2 + col % 2
+                                : lane * 4 + col * code_bits / 8;
+  return static_cast<std::size_t>(at);
+}
+
 // Where the pieces of one row lie in a tiled weight.
 class RowPlace {
  public:
@@ -27,17 +34,18 @@ class RowPlace {
   std::size_t scale(int g) const {
     return group(g) + sub_ * shape_.scales() + lane_ * static_cast<std::size_t>(shape_.scale_bytes);
   }
-  // Byte offset of the element (or pair of 4-bit elements) at column `col`.
-  std::size_t code(int col) const {
+  // Byte offset of the unit that holds column `col`, and of the next one.
+  std::size_t unit(int col) const {
     const int g = col / shape_.group_cols;
-    const int step = shape_.code_bits == 4 ? 2 : 1;
-    const std::size_t unit = shape_.codes(step);  // of one tile
-    const auto index = static_cast<std::size_t>((col - g * shape_.group_cols) / step);
-    return group(g) + width_ * shape_.scales() + (index * width_ + sub_) * unit +
-           lane_ * (unit / kTileRows);
+    const auto index = static_cast<std::size_t>((col - g * shape_.group_cols) / shape_.unit_cols());
+    return group(g) + width_ * shape_.scales() + (index * width_ + sub_) * kUnitBytes;
   }
-  // From one column (or pair) to the next within a group.
-  std::size_t column_stride() const { return width_ * shape_.codes(shape_.code_bits == 4 ? 2 : 1); }
+  std::size_t unit_stride() const { return width_ * kUnitBytes; }
+  // Byte offset of the element at `col` (of the byte with it and its neighbour when 4-bit).
+  std::size_t code(int col) const {
+    const int within = (col % shape_.group_cols) % shape_.unit_cols();
+    return unit(col) + byte_in_unit(shape_.code_bits, static_cast<int>(lane_), within);
+  }
 
  private:
   std::size_t group(int g) const {
@@ -76,29 +84,52 @@ Status tile_scales(const WeightView& host, const TileShape& shape, int row, std:
   return {};
 }
 
-// Copies units of Bytes from a row-major row into the row's places.
-template <int Bytes>
-void spread_codes(const WeightView& host, const TileShape& shape, int row, std::byte* to) {
-  const RowPlace place(shape, row);
-  const int step = shape.code_bits == 4 ? 2 : 1;
-  const std::byte* from =
-      host.data + static_cast<std::size_t>(row) * row_bytes(host.format, host.cols);
-  const std::size_t unit = place.column_stride();
-  for (int col = 0; col < host.cols;) {
-    const int end = std::min(host.cols, (col / shape.group_cols + 1) * shape.group_cols);
-    std::byte* out = to + place.code(col);
-    for (; col < end; col += step, out += unit, from += Bytes) std::memcpy(out, from, Bytes);
+// The four bytes of a row and a unit, to their places.
+template <int Bits>
+void put_dword(const std::byte* from, std::size_t bytes, int lane, std::byte* unit) {
+  std::byte dword[4] = {};
+  std::memcpy(dword, from, bytes);
+  std::memcpy(unit + byte_in_unit(Bits, lane, 0), dword, Bits == 8 ? 2 : 4);
+  if (Bits == 8) std::memcpy(unit + byte_in_unit(Bits, lane, 2), dword + 2, 2);
+}
+
+// Rows first .. first + count - 1 of one tile. Reads 16 rows side by side and writes in order.
+template <int Bits>
+void spread_codes(const WeightView& host, const TileShape& shape, int first, int count,
+                  std::byte* to) {
+  const RowPlace place(shape, first);
+  const int lane = first % kTileRows;
+  const std::size_t stride = row_bytes(host.format, host.cols);
+  const std::byte* rows = host.data + static_cast<std::size_t>(first) * stride;
+  for (int start = 0; start < host.cols; start += shape.group_cols) {
+    const int end = std::min(host.cols, start + shape.group_cols);
+    std::byte* unit = to + place.unit(start);
+    for (int col = start; col < end; col += 32 / Bits, unit += place.unit_stride()) {
+      const std::size_t offset = static_cast<std::size_t>(col) * Bits / 8;
+      const auto bytes = static_cast<std::size_t>(std::min(32, (end - col) * Bits) / 8);
+      for (int r = 0; r < count; ++r) {
+        const std::byte* from = rows + static_cast<std::size_t>(r) * stride + offset;
+        if (bytes == 4) {
+          put_dword<Bits>(from, 4, lane + r, unit);
+        } else {
+          put_dword<Bits>(from, bytes, lane + r, unit);
+        }
+      }
+    }
   }
 }
 
-void tile_codes(const WeightView& host, const TileShape& shape, int row, std::byte* to) {
+void tile_codes(const WeightView& host, const TileShape& shape, int first, int count,
+                std::byte* to) {
   switch (shape.code_bits) {
     case 32:
-      return spread_codes<4>(host, shape, row, to);
+      return spread_codes<32>(host, shape, first, count, to);
     case 16:
-      return spread_codes<2>(host, shape, row, to);
+      return spread_codes<16>(host, shape, first, count, to);
+    case 8:
+      return spread_codes<8>(host, shape, first, count, to);
     default:
-      return spread_codes<1>(host, shape, row, to);  // one code, or a pair of 4-bit ones
+      return spread_codes<4>(host, shape, first, count, to);
   }
 }
 
@@ -129,8 +160,12 @@ Status tile_rows(const WeightView& host, int first_row, int last_row, std::byte*
     if (host.format.element == Element::kF8E4M3 && has_nan_code(codes, host.cols)) {
       return corrupt("an E4M3 code that is NaN", row);
     }
-    tile_codes(host, shape, row, to);
     if (shape.scale_bytes > 0) PLUMB_TRY_STATUS(tile_scales(host, shape, row, to));
+  }
+  for (int row = first_row; row < last_row;) {
+    const int end = std::min(last_row, (row / kTileRows + 1) * kTileRows);
+    tile_codes(host, shape, row, end - row, to);
+    row = end;
   }
   return {};
 }

@@ -1,11 +1,15 @@
 // How the CPU keeps weights: 16 output rows side by side ("rows in lanes"), k ascending.
 //
+//   unit    64 bytes: 4 bytes of each of 16 rows, that is 32 / code_bits consecutive columns of them
 //   tile    16 output rows; the last tile of a matrix is filled up with zero rows
 //   panel   4 tiles (64 rows), the last panel of a matrix maybe fewer; panels follow each other
-//   group   within a panel, the columns of one scale block: first the scales of the panel's rows,
-//   one
-//           per row, then the codes, column after column (E2M1: pair of columns after pair), each
-//           column the panel's rows in order. Without scales a panel is a single group.
+//   group   within a panel, the columns of one scale block: first the scales of the panel's rows, one
+//           per row, then units, column after column, those of the panel's tiles in order. A group's
+//           last unit is filled up with zeros. Without scales a panel is a single group.
+//
+// Within a unit the four bytes of a row are a dword, rows in order, bytes as published. E4M3 alone is
+// arranged by pairs of columns: of every four rows, first the columns 0 and 1 of each, then 2 and 3, so
+// that widening bytes to 16 bits leaves 16 rows in the 16 lanes.
 //
 // So a core that multiplies a panel reads one sequential stream, and an output element is one chain
 // over k whatever the number of tokens or threads. Size: as published, plus at most one scale per
@@ -23,6 +27,7 @@ namespace plumb::cpu {
 
 inline constexpr int kTileRows = 16;
 inline constexpr int kPanelTiles = 4;
+inline constexpr int kUnitBytes = 64;
 
 // The arithmetic of the layout, in bytes.
 struct TileShape {
@@ -44,15 +49,18 @@ struct TileShape {
     const int left = tiles() - panel * kPanelTiles;
     return left < kPanelTiles ? left : kPanelTiles;
   }
-  // Of `count` columns (an even number of 4-bit ones) of one tile.
+  PLUMB_INLINE int unit_cols() const { return 32 / code_bits; }
+  // Of `count` columns of one tile.
   PLUMB_INLINE std::size_t codes(int count) const {
-    return static_cast<std::size_t>(count) * static_cast<std::size_t>(kTileRows * code_bits / 8);
+    return static_cast<std::size_t>((count + unit_cols() - 1) / unit_cols()) * kUnitBytes;
   }
   PLUMB_INLINE std::size_t scales() const {  // of one tile and group
     return static_cast<std::size_t>(kTileRows * scale_bytes);
   }
   PLUMB_INLINE std::size_t tile_bytes() const {
-    return codes(cols) + scales() * static_cast<std::size_t>(groups());
+    const auto before = static_cast<std::size_t>(groups() - 1);
+    return before * (scales() + codes(group_cols)) + scales() +
+           codes(cols - (groups() - 1) * group_cols);
   }
   PLUMB_INLINE std::size_t panel_offset(int panel) const {
     return tile_bytes() * static_cast<std::size_t>(panel * kPanelTiles);

@@ -1,0 +1,213 @@
+// Units of tiled weights (tiles.h) as fp32. Included by the files of a tier only (see lanes.h).
+#pragma once
+
+#include "device/cpu/lanes.h"
+#include "device/cpu/table.h"
+
+namespace plumb::cpu::PLUMB_TIER {
+
+// kCols columns at a time, and the factor that undoes what widening leaves; read() gives the columns
+// in order, times `scale` where the element is scaled.
+template <Element E>
+struct Unit;
+
+template <>
+struct Unit<Element::kF32> {
+  static constexpr int kCols = 1;
+  static constexpr bool kScaled = false;
+  static constexpr float kFactor = 1.0f;
+  PLUMB_TIER_INLINE void read(const std::byte* p, V, V (&w)[kCols]) {
+    w[0] = load(reinterpret_cast<const float*>(p));
+  }
+};
+
+template <>
+struct Unit<Element::kBF16> {
+  static constexpr int kCols = 2;
+  static constexpr bool kScaled = false;
+  static constexpr float kFactor = 1.0f;
+  PLUMB_TIER_INLINE void read(const std::byte* p, V, V (&w)[kCols]) { bf16_unit(p, w); }
+
+ private:
+#if defined(__AVX512F__)
+  PLUMB_TIER_INLINE void bf16_unit(const std::byte* p, V (&w)[kCols]) {
+    const __m512i v = _mm512_loadu_si512(p);
+    w[0] = {_mm512_castsi512_ps(_mm512_slli_epi32(v, 16))};
+    w[1] = {_mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32(-65536)))};
+  }
+#elif defined(__AVX2__)
+  PLUMB_TIER_INLINE void bf16_unit(const std::byte* p, V (&w)[kCols]) {
+    const auto* half = reinterpret_cast<const __m256i*>(p);
+    const __m256i a = _mm256_loadu_si256(half), b = _mm256_loadu_si256(half + 1);
+    const __m256i high = _mm256_set1_epi32(-65536);
+    w[0] = from_bits(_mm256_slli_epi32(a, 16), _mm256_slli_epi32(b, 16));
+    w[1] = from_bits(_mm256_and_si256(a, high), _mm256_and_si256(b, high));
+  }
+#else
+  PLUMB_TIER_INLINE void bf16_unit(const std::byte* p, V (&w)[kCols]) {
+    for (int i = 0; i < kCols; ++i) {
+      w[i] = each([=](int l) { return bf16_to_float(half_at(p, 2 * l + i)); });
+    }
+  }
+#endif
+};
+
+template <>
+struct Unit<Element::kF16> {
+  static constexpr int kCols = 2;
+  static constexpr bool kScaled = false;
+  static constexpr float kFactor = 1.0f;
+  PLUMB_TIER_INLINE void read(const std::byte* p, V, V (&w)[kCols]) { f16_unit(p, w); }
+
+ private:
+#if defined(__AVX512F__)
+  PLUMB_TIER_INLINE void f16_unit(const std::byte* p, V (&w)[kCols]) {
+    const __m512i v = _mm512_loadu_si512(p);
+    w[0] = {_mm512_cvtph_ps(_mm512_cvtepi32_epi16(v))};
+    w[1] = {_mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(v, 16)))};
+  }
+#elif defined(__AVX2__)
+  PLUMB_TIER_INLINE void f16_unit(const std::byte* p, V (&w)[kCols]) {
+    const auto* half = reinterpret_cast<const __m256i*>(p);
+    const __m256i a = _mm256_loadu_si256(half), b = _mm256_loadu_si256(half + 1);
+    const __m256i low = _mm256_set1_epi32(0xffff);
+    w[0] = widen_halves(in_order(_mm256_and_si256(a, low), _mm256_and_si256(b, low)));
+    w[1] = widen_halves(in_order(_mm256_srli_epi32(a, 16), _mm256_srli_epi32(b, 16)));
+  }
+  PLUMB_TIER_INLINE __m256i in_order(__m256i a, __m256i b) {
+    return _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8);
+  }
+#else
+  PLUMB_TIER_INLINE void f16_unit(const std::byte* p, V (&w)[kCols]) {
+    for (int i = 0; i < kCols; ++i) {
+      w[i] = each([=](int l) { return f16_to_float(half_at(p, 2 * l + i)); });
+    }
+  }
+#endif
+};
+
+// Widened by way of binary16, which has one exponent bit more and leaves a factor of 2^-8.
+template <>
+struct Unit<Element::kF8E4M3> {
+  static constexpr int kCols = 4;
+  static constexpr bool kScaled = true;
+  static constexpr float kFactor = 256.0f;
+  PLUMB_TIER_INLINE void read(const std::byte* p, V scale, V (&w)[kCols]) {
+    e4m3_unit(p, w);
+    for (V& column : w) column = mul(column, scale);
+  }
+
+ private:
+#if defined(__AVX512F__)
+  PLUMB_TIER_INLINE void e4m3_unit(const std::byte* p, V (&w)[kCols]) {
+    const __m512i v = _mm512_loadu_si512(p);
+    const __m512i even = half_of_high_byte(_mm512_slli_epi16(v, 8));
+    const __m512i odd = half_of_high_byte(v);
+    w[0] = {_mm512_cvtph_ps(_mm512_castsi512_si256(even))};
+    w[1] = {_mm512_cvtph_ps(_mm512_castsi512_si256(odd))};
+    w[2] = {_mm512_cvtph_ps(_mm512_extracti64x4_epi64(even, 1))};
+    w[3] = {_mm512_cvtph_ps(_mm512_extracti64x4_epi64(odd, 1))};
+  }
+  // Four rows of one column stand in every other 64 bits.
+  PLUMB_TIER_INLINE __m512i half_of_high_byte(__m512i words) {
+    const __m512i half = _mm512_and_si512(_mm512_srai_epi16(words, 1),
+                                          _mm512_set1_epi16(static_cast<short>(0xbf80)));
+    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), half);
+  }
+#elif defined(__AVX2__)
+  PLUMB_TIER_INLINE void e4m3_unit(const std::byte* p, V (&w)[kCols]) {
+    const auto* half = reinterpret_cast<const __m256i*>(p);
+    const __m256i a = _mm256_loadu_si256(half), b = _mm256_loadu_si256(half + 1);
+    const __m256i even_a = half_of_high_byte(_mm256_slli_epi16(a, 8)), odd_a = half_of_high_byte(a);
+    const __m256i even_b = half_of_high_byte(_mm256_slli_epi16(b, 8)), odd_b = half_of_high_byte(b);
+    w[0] = {low_half(even_a), low_half(even_b)};
+    w[1] = {low_half(odd_a), low_half(odd_b)};
+    w[2] = {high_half(even_a), high_half(even_b)};
+    w[3] = {high_half(odd_a), high_half(odd_b)};
+  }
+  PLUMB_TIER_INLINE __m256i half_of_high_byte(__m256i words) {
+    const __m256i half = _mm256_and_si256(_mm256_srai_epi16(words, 1),
+                                          _mm256_set1_epi16(static_cast<short>(0xbf80)));
+    return _mm256_permute4x64_epi64(half, 0xd8);
+  }
+  PLUMB_TIER_INLINE __m256 low_half(__m256i v) {
+    return _mm256_cvtph_ps(_mm256_castsi256_si128(v));
+  }
+  PLUMB_TIER_INLINE __m256 high_half(__m256i v) {
+    return _mm256_cvtph_ps(_mm256_extracti128_si256(v, 1));
+  }
+#else
+  PLUMB_TIER_INLINE void e4m3_unit(const std::byte* p, V (&w)[kCols]) {
+    for (int i = 0; i < kCols; ++i) {
+      w[i] = each([=](int l) {
+        return e4m3_to_float(byte_at(p, l / 4 * 16 + i / 2 * 8 + l % 4 * 2 + i % 2)) * 0x1p-8f;
+      });
+    }
+  }
+#endif
+};
+
+template <>
+struct Unit<Element::kF4E2M1> {
+  static constexpr int kCols = 8;
+  static constexpr bool kScaled = true;
+  static constexpr float kFactor = 1.0f;
+  PLUMB_TIER_INLINE void read(const std::byte* p, V scale, V (&w)[kCols]) {
+    e2m1_unit(p, w);
+    for (V& column : w) column = mul(column, scale);
+  }
+
+ private:
+#if defined(__AVX512F__)
+  PLUMB_TIER_INLINE void e2m1_unit(const std::byte* p, V (&w)[kCols]) {
+    const __m512 values = _mm512_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f, -0.0f,
+                                         -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f);
+    __m512i v = _mm512_loadu_si512(p);
+    for (V& column : w) {
+      column = {_mm512_permutexvar_ps(v, values)};
+      v = _mm512_srli_epi32(v, 4);
+    }
+  }
+#elif defined(__AVX2__)
+  PLUMB_TIER_INLINE void e2m1_unit(const std::byte* p, V (&w)[kCols]) {
+    const auto* half = reinterpret_cast<const __m256i*>(p);
+    __m256i a = _mm256_loadu_si256(half), b = _mm256_loadu_si256(half + 1);
+    for (V& column : w) {
+      column = {value_of_low_nibble(a), value_of_low_nibble(b)};
+      a = _mm256_srli_epi32(a, 4);
+      b = _mm256_srli_epi32(b, 4);
+    }
+  }
+  PLUMB_TIER_INLINE __m256 value_of_low_nibble(__m256i v) {
+    const __m256 sizes = _mm256_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f);
+    const __m256 sign = _mm256_castsi256_ps(
+        _mm256_slli_epi32(_mm256_and_si256(v, _mm256_set1_epi32(8)), 28));
+    return _mm256_xor_ps(_mm256_permutevar8x32_ps(sizes, v), sign);
+  }
+#else
+  PLUMB_TIER_INLINE void e2m1_unit(const std::byte* p, V (&w)[kCols]) {
+    for (int i = 0; i < kCols; ++i) {
+      w[i] = each([=](int l) {
+        return e2m1_to_float(
+            static_cast<std::uint8_t>(byte_at(p, 4 * l + i / 2) >> (i % 2 * 4) & 15));
+      });
+    }
+  }
+#endif
+};
+
+PLUMB_TIER_INLINE V read_scale(const std::byte* p, int scale_bytes, float factor) {
+  if (scale_bytes == 0) return splat(factor);
+  return mul(scale_bytes == 1 ? widen_e8m0(p) : load(reinterpret_cast<const float*>(p)),
+             splat(factor));
+}
+
+// The first `count` rows of a tile's results for one token.
+PLUMB_TIER_INLINE void store_rows(V y, float* out, int count) {
+  if (count >= kTileRows) return store(out, y);
+  float lane[kLanes];
+  store(lane, y);
+  for (int l = 0; l < count; ++l) out[l] = lane[l];
+}
+
+}  // namespace plumb::cpu::PLUMB_TIER
