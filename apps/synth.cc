@@ -22,21 +22,26 @@ struct SynthOptions {
   std::string config = "tiny";
   std::string directory;
   std::string experts = "fp4";
+  int layers = 0;  // 0: all
   std::uint64_t seed = 1;
   std::uint64_t shard_bytes = std::uint64_t{4} << 30;
   bool headers_only = false;
 };
 
-// A file by that name, else a built-in config.
-Result<v4::Config> read_config(const std::string& name) {
+// A file by that name, else a built-in config; its first layers alone if so asked.
+Result<v4::Config> read_config(const std::string& name, int layers) {
   std::error_code ec;
-  if (!std::filesystem::is_regular_file(name, ec)) return v4::builtin_config(name);
-  PLUMB_TRY(text, read_file(name, std::uint64_t{4} << 20));
-  return v4::Config::parse(text, name);
+  Result<v4::Config> config = v4::builtin_config(name);
+  if (std::filesystem::is_regular_file(name, ec)) {
+    PLUMB_TRY(text, read_file(name, std::uint64_t{4} << 20));
+    config = v4::Config::parse(text, name);
+  }
+  if (!config || layers == 0) return config;
+  return v4::first_layers(*std::move(config), layers);
 }
 
 int run_synth(const SynthOptions& options) {
-  const auto config = read_config(options.config);
+  const auto config = read_config(options.config, options.layers);
   if (!config) return fail(config.error());
   v4::RandomOptions random;
   random.seed = options.seed;
@@ -68,8 +73,11 @@ void add_synth(CLI::App& app, int& status) {
       app.add_subcommand("synth", "Write a checkpoint with random weights in the official layout.");
   command->add_option("DIR", options->directory, "Directory to create")->required();
   command
-      ->add_option("--config", options->config, "A config.json, or one of v4-flash, v4-pro, tiny")
+      ->add_option("--config", options->config,
+                   "A config.json, or one of v4-flash, v4-pro, bench-v4-2b, tiny")
       ->capture_default_str();
+  command->add_option("--layers", options->layers, "Keep the config's first N layers alone")
+      ->check(CLI::PositiveNumber);
   command->add_option("--seed", options->seed, "The same seed gives the same bytes")
       ->capture_default_str();
   command->add_option("--experts", options->experts, "How routed experts are stored")

@@ -80,6 +80,27 @@ TEST(Inspect, SaysTheTotalsOfProFromItsHeaders) {
   EXPECT_NEAR(*json->find("active_parameters")->as_double(), 48.85e9, 0.005e9);
 }
 
+// The model that speed is measured with is the one the measurements speak of.
+TEST(Inspect, SaysTheTotalsOfTheBenchModelFromItsHeaders) {
+  TempDir dir;
+  const Outcome outcome =
+      plumb("inspect --json " + synth(dir, "--headers-only --config bench-v4-2b"));
+  EXPECT_EQ(outcome.status, 0);
+  const auto json = parse_json(outcome.text, "inspect");
+  ASSERT_TRUE(json) << json.error().message;
+  EXPECT_NEAR(*json->find("trunk_parameters")->as_double(), 2.37e9, 0.005e9);
+  EXPECT_NEAR(*json->find("active_bytes")->as_double(), 494e6, 3e6);
+  EXPECT_EQ(json->find("max_context")->as_int(), 1048576);
+}
+
+TEST(Inspect, TakesTheFirstLayersOfALargeModel) {
+  TempDir dir;
+  const Outcome outcome =
+      plumb("inspect " + synth(dir, "--headers-only --config v4-pro --layers 5"));
+  EXPECT_EQ(outcome.status, 0);
+  expect_says(outcome, "2 sparse (a row per 4 tokens), 3 heavy (a row per 128 tokens)");
+}
+
 TEST(Inspect, PlansMemoryAndSaysWhatWouldFit) {
   TempDir dir;
   const std::string model = synth(dir);
@@ -169,7 +190,11 @@ TEST(Inspect, SaysWhatIsWrongWithTheCommandLine) {
   expect_says(again, "holds a model already");
   const Outcome unknown = plumb("synth --config v9 " + (dir / "x").string());
   EXPECT_EQ(unknown.status, 3);
-  expect_says(unknown, "v4-flash, v4-pro, tiny");
+  expect_says(unknown, "v4-flash, v4-pro, bench-v4-2b, tiny");
+  const Outcome none = plumb("synth --layers 6 " + (dir / "x").string());
+  EXPECT_EQ(none.status, 2);
+  expect_says(none, "expected to keep 1 to 5 of them, not 6");
+  EXPECT_EQ(plumb("synth --layers 0 " + (dir / "x").string()).status, 2);
 }
 
 TEST(Inspect, RefusesWhatItCannotRun) {

@@ -80,6 +80,30 @@ Config v4_pro() {
   return c;
 }
 
+// The shape that speed is measured with: every part of the published models at 2.4 billion
+// parameters, of which a token meets about 494 MB; large enough that no cache holds it.
+Config bench_v4_2b() {
+  Config c = published();
+  c.vocab = 32768;
+  c.dim = 2048;
+  c.layers.resize(2);
+  for (int i = 0; i < 4; ++i) {
+    c.layers.push_back(sparse());
+    c.layers.push_back(heavy(128));
+  }
+  c.heads = 16;
+  c.q_rank = 512;
+  c.out_groups = 4;
+  c.out_rank = 512;
+  c.index_heads = 16;
+  c.index_top_k = 512;
+  c.experts = 64;
+  c.expert_dim = 512;
+  c.route_scale = 1.5F;
+  route_by_hash(c, 2);
+  return c;
+}
+
 // Every kind of layer, both routers and the draft block; widths in multiples of 128 so that FP8 and
 // FP4 tiles are whole, the published ratios, and a window and top-k small enough to bind early.
 Config tiny() {
@@ -110,7 +134,7 @@ struct Builtin {
   Config (*make)();
 };
 constexpr std::array kBuiltins = {Builtin{"v4-flash", v4_flash}, Builtin{"v4-pro", v4_pro},
-                                  Builtin{"tiny", tiny}};
+                                  Builtin{"bench-v4-2b", bench_v4_2b}, Builtin{"tiny", tiny}};
 
 int hash_layers(const Config& c) {
   int count = 0;
@@ -149,6 +173,17 @@ Result<Config> builtin_config(std::string_view name) {
   }
   return Error{Code::kNotFound, "There is no built-in config \"" + std::string(name) +
                                     "\"; there are " + known + "."};
+}
+
+Result<Config> first_layers(Config config, int count) {
+  const auto has = static_cast<int>(config.layers.size());
+  if (count < 1 || count > has) {
+    return Error{Code::kInvalid, "The model has " + std::to_string(has) +
+                                     " layers; expected to keep 1 to " + std::to_string(has) +
+                                     " of them, not " + std::to_string(count) + "."};
+  }
+  config.layers.resize(static_cast<std::size_t>(count));
+  return config;
 }
 
 std::string published_config_json(const Config& c) {

@@ -74,8 +74,12 @@ struct Config {
 // The published spelling of `config`.
 std::string published_config_json(const Config& config);
 
-// Configs that need no file: "v4-flash", "v4-pro", "tiny". kNotFound lists them.
+// Configs that need no file: "v4-flash", "v4-pro", "bench-v4-2b", "tiny". kNotFound lists them.
 Result<Config> builtin_config(std::string_view name);
+
+// The same model with its first `count` layers alone (the draft block stays). kInvalid says how many
+// there are.
+Result<Config> first_layers(Config config, int count);
 
 // What the vendor numerics need beyond plain: their block quantisers and the Hadamard rotation have
 // fixed widths. kUnsupported names the field.

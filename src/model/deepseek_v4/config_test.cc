@@ -67,9 +67,21 @@ TEST(Config, KnowsTheLayersOfFlashAndPro) {
 }
 
 TEST(Config, WhatItWritesItReadsBack) {
-  for (const char* name : {"v4-flash", "v4-pro", "tiny"}) {
+  for (const char* name : {"v4-flash", "v4-pro", "bench-v4-2b", "tiny"}) {
     EXPECT_EQ(parsed(published_config_json(builtin(name))), builtin(name)) << name;
   }
+}
+
+TEST(Config, KeepsTheFirstLayersAndTheDraftBlock) {
+  const Config flash = builtin("v4-flash");
+  const auto four = first_layers(flash, 4);
+  ASSERT_TRUE(four);
+  ASSERT_EQ(four->layers.size(), 4u);
+  EXPECT_EQ(four->layers[2], flash.layers[2]);
+  EXPECT_EQ(four->mtp_layers, 1);
+  EXPECT_EQ(parsed(published_config_json(*four)), *four);
+  EXPECT_FALSE(first_layers(flash, 0));
+  EXPECT_FALSE(first_layers(flash, 44));
 }
 
 TEST(Config, RewrittenSpellingAgreesWithThePublishedOne) {

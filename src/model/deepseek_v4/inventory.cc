@@ -236,8 +236,8 @@ void add_to(Total& sum, const Total& one) {
 }
 
 // What one token meets: every part once, but of the routed experts only the chosen ones (they are
-// equal in size) and of the embedding one row, not counted.
-void count_active(const Config& c, Totals& totals) {
+// equal in size) and of the embedding and the tables of experts one row, not counted.
+void count_active(const Config& c, std::uint64_t table_bytes, Totals& totals) {
   for (int i = 0; i < kParts; ++i) {
     const Total& part = totals.parts[static_cast<std::size_t>(i)];
     if (i == static_cast<int>(Part::kDraft)) continue;
@@ -245,10 +245,21 @@ void count_active(const Config& c, Totals& totals) {
     if (i == static_cast<int>(Part::kEmbedding)) continue;
     const bool routed = i == static_cast<int>(Part::kExperts);
     const auto experts = static_cast<std::uint64_t>(c.experts);
-    const auto chosen = static_cast<std::uint64_t>(c.experts_per_token);
-    totals.active_parameters += routed ? part.parameters / experts * chosen : part.parameters;
-    totals.active_bytes += routed ? part.bytes / experts * chosen : part.bytes;
+    totals.active_parameters +=
+        routed ? part.parameters / experts * static_cast<std::uint64_t>(c.experts_per_token)
+               : part.parameters;
+    if (routed) {
+      totals.expert_bytes = part.bytes / (experts * c.layers.size());
+    } else {
+      totals.step_bytes += part.bytes;
+    }
   }
+  totals.step_bytes -= table_bytes;
+  const auto chosen = static_cast<std::uint64_t>(c.experts_per_token);
+  totals.active_bytes = totals.step_bytes + c.layers.size() * chosen * totals.expert_bytes;
+  totals.lookup_bytes =
+      totals.parts[static_cast<int>(Part::kEmbedding)].bytes / static_cast<std::uint64_t>(c.vocab) +
+      table_bytes / static_cast<std::uint64_t>(c.vocab);
 }
 
 }  // namespace
@@ -311,6 +322,7 @@ Result<Totals> check_inventory(const Config& config, const WeightStore& store) {
   PLUMB_TRY_STATUS(check_none_missing(all, store));
   PLUMB_TRY_STATUS(check_no_strangers(all, store));
   Totals totals;
+  std::uint64_t table_bytes = 0;
   bool seen_expert = false, seen_linear = false;
   for (const Parameter& p : all) {
     PLUMB_TRY(format, stored_format(p, store));
@@ -325,11 +337,15 @@ Result<Totals> check_inventory(const Config& config, const WeightStore& store) {
       one.bytes += store.find(scale_name(p))->bytes;
       ++one.tensors;
     }
-    if (p.storage != Storage::kIds) one.parameters = static_cast<std::uint64_t>(count_of(p));
+    if (p.storage == Storage::kIds) {
+      table_bytes += one.bytes;
+    } else {
+      one.parameters = static_cast<std::uint64_t>(count_of(p));
+    }
     add_to(totals.parts[static_cast<std::size_t>(p.part)], one);
     add_to(totals.all, one);
   }
-  count_active(config, totals);
+  count_active(config, table_bytes, totals);
   return totals;
 }
 

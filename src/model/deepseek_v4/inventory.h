@@ -72,8 +72,12 @@ struct Totals {
   // that one token meets, the embedding (a look-up) left out.
   std::uint64_t trunk_parameters = 0;
   std::uint64_t active_parameters = 0;
-  // Weight bytes read for one token of decoding, the embedding left out.
+  // Weight bytes read for one token of decoding: all of the trunk but look-ups (the embedding, the
+  // experts by token id), of the routed experts the chosen ones.
   std::uint64_t active_bytes = 0;
+  // The same by what decides how often it is read: everything outside the routed experts, once per
+  // step; one routed expert of one layer, once per step that chose it; look-ups, per token.
+  std::uint64_t step_bytes = 0, expert_bytes = 0, lookup_bytes = 0;
   Format expert_format;  // of the first routed expert: E2M1, E4M3 or plain
   Format linear_format;  // of the first query projection
 };

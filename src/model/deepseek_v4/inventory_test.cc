@@ -75,6 +75,24 @@ TEST(Inventory, NamesShapesAndTypesAsPublished) {
   EXPECT_EQ(flash.count("mtp.0.attn.compressor.ape"), 0u);
 }
 
+// What a token reads of the tiny model, counted by hand from the shapes.
+TEST(Inventory, CountsWhatAStepReads) {
+  TempDir dir;
+  RandomOptions options;
+  options.headers_only = true;
+  ASSERT_TRUE(write_random_checkpoint(dir / "m", builtin("tiny"), options));
+  const auto store = open(dir / "m");
+  ASSERT_NE(store, nullptr);
+  const auto totals = check_inventory(builtin("tiny"), *store);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_EQ(totals->expert_bytes, 3u * (128 * 128 / 2 + 128 * 4));
+  EXPECT_EQ(totals->lookup_bytes, 128u * 2 + 2 * 8);
+  const auto bytes = [&](Part part) { return totals->parts[static_cast<int>(part)].bytes; };
+  EXPECT_EQ(totals->step_bytes + 384 * totals->lookup_bytes,
+            totals->all.bytes - bytes(Part::kExperts) - bytes(Part::kDraft));
+  EXPECT_EQ(totals->active_bytes, totals->step_bytes + 5u * 2 * totals->expert_bytes);
+}
+
 class Random : public testing::TestWithParam<ExpertFormat> {};
 
 TEST_P(Random, CheckpointMatchesItsInventoryAndKeepsItsSize) {

@@ -11,6 +11,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/random.h"
+#include "base/thread_pool.h"
+#include "base/topology.h"
 #include "checkpoint/safetensors_writer.h"
 #include "tensor/format.h"
 #include "tensor/number.h"
@@ -20,7 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kChunk = 1 << 16;  // numbers made at a time
+constexpr std::size_t kChunk = 1 << 16;      // elements that one thread makes at a time
+constexpr std::size_t kBatch = kChunk * 64;  // that are held in memory
 
 // Numbers of one tensor, by index: any order and chunking gives the same ones. One block of random
 // bits serves two neighbours, so going through them in order is cheapest.
@@ -109,8 +112,11 @@ Law law_of(const Parameter& p) {
 class Scales {
  public:
   Scales(const Parameter& p, const Format& format, const Numbers& jitter)
-      : jitter_(jitter), rows_per_block_(format.block_rows), cols_per_block_(format.block_cols) {
-    per_row_ = (p.shape[1] + cols_per_block_ - 1) / cols_per_block_;
+      : jitter_(jitter),
+        rows_per_block_(format.block_rows),
+        cols_per_block_(format.block_cols),
+        cols_(p.shape[1]) {
+    per_row_ = (cols_ + cols_per_block_ - 1) / cols_per_block_;
     const int exponent = std::ilogb(matrix_deviation(p));
     // Codes then stay within +-448 (E4M3) always and within +-6 (E2M1) mostly.
     base_ = format.element == Element::kF4E2M1 ? exponent - 1 : exponent - 6;
@@ -121,13 +127,22 @@ class Scales {
     const std::uint64_t pick = jitter_.bits(static_cast<std::uint64_t>(block)) >> 32;
     return base_ + static_cast<int>(pick % static_cast<std::uint64_t>(spread_));
   }
-  std::int64_t block_of(std::int64_t row, std::int64_t col) const {
-    return row / rows_per_block_ * per_row_ + col / cols_per_block_;
+  // Of the block that number i of the matrix lies in.
+  int exponent_at(std::uint64_t i) {
+    const std::int64_t row = static_cast<std::int64_t>(i) / cols_;
+    const std::int64_t col = static_cast<std::int64_t>(i) % cols_;
+    return exponent(row / rows_per_block_ * per_row_ + col / cols_per_block_);
+  }
+  // The first number after i that lies in another block or row.
+  std::uint64_t end_of_run(std::uint64_t i) const {
+    const std::int64_t col = static_cast<std::int64_t>(i) % cols_;
+    const std::int64_t end = std::min((col / cols_per_block_ + 1) * cols_per_block_, cols_);
+    return i + static_cast<std::uint64_t>(end - col);
   }
 
  private:
   Numbers jitter_;
-  std::int64_t rows_per_block_, cols_per_block_, per_row_ = 0;
+  std::int64_t rows_per_block_, cols_per_block_, cols_, per_row_ = 0;
   int base_ = 0, spread_ = 1;
 };
 
@@ -135,20 +150,23 @@ class Scales {
 class Maker {
  public:
   Maker(const Config& config, const std::vector<Parameter>& all, const RandomOptions& options)
-      : config_(config), all_(all), options_(options) {}
+      : config_(config), all_(all), options_(options), pool_(usable_cores()) {}
 
-  // Bytes of `t` in order, handed to `sink` in pieces.
+  // Bytes of `t` in order, handed to `sink` in pieces; all cores make them.
   template <class Sink>
-  Status make(const PublishedTensor& t, Sink&& sink) const {
+  Status make(const PublishedTensor& t, Sink&& sink) {
     const Parameter& p = all_[static_cast<std::size_t>(t.parameter)];
     std::uint64_t count = 1;
     for (const std::int64_t extent : t.shape) count *= static_cast<std::uint64_t>(extent);
-    std::vector<std::byte> bytes;
-    for (std::uint64_t first = 0; first < count; first += kChunk) {
-      const std::uint64_t n = std::min<std::uint64_t>(kChunk, count - first);
-      bytes.resize(element_bytes(t.element, n));
-      fill(t, p, first, n, bytes.data());
-      PLUMB_TRY_STATUS(sink(std::span<const std::byte>(bytes)));
+    for (std::uint64_t first = 0; first < count; first += kBatch) {
+      const std::uint64_t n = std::min<std::uint64_t>(kBatch, count - first);
+      bytes_.resize(element_bytes(t.element, n));
+      pool_.run(static_cast<std::int64_t>(n), kChunk, [&](auto begin, auto end, int) {
+        const auto from = static_cast<std::uint64_t>(begin);
+        fill(t, p, first + from, static_cast<std::uint64_t>(end) - from,
+             bytes_.data() + element_bytes(t.element, from));
+      });
+      PLUMB_TRY_STATUS(sink(std::span<const std::byte>(bytes_)));
     }
     return {};
   }
@@ -176,28 +194,33 @@ class Maker {
                       std::uint64_t n, std::byte* out) const {
     const bool fp4 = p.storage == Storage::kExpert && options_.experts == ExpertFormat::kFp4;
     Scales scales(p, fp4 ? kFormatMxF4 : kFormatF8Block128, jitter(t.parameter));
+    if (t.scale) {
+      for (std::uint64_t i = 0; i < n; ++i) {
+        const int exponent = scales.exponent(static_cast<std::int64_t>(first + i));
+        out[i] = static_cast<std::byte>(exponent + 127);
+      }
+      return;
+    }
     Numbers numbers = data(t.parameter);
     const float deviation = matrix_deviation(p);
-    const auto cols = static_cast<std::uint64_t>(p.shape[1]);
-    const auto scaled = [&](std::uint64_t i) {
-      const auto block =
-          scales.block_of(static_cast<std::int64_t>(i / cols), static_cast<std::int64_t>(i % cols));
-      return numbers.normal(i) * deviation *
-             float_from_bits(static_cast<std::uint32_t>(127 - scales.exponent(block)) << 23);
-    };
-    for (std::uint64_t i = 0; i < n; ++i) {
-      std::uint8_t code = 0;
-      if (t.scale) {
-        code =
-            static_cast<std::uint8_t>(scales.exponent(static_cast<std::int64_t>(first + i)) + 127);
-      } else if (fp4) {
-        const std::uint64_t at = 2 * (first + i);
-        code = static_cast<std::uint8_t>(float_to_e2m1(scaled(at)) | float_to_e2m1(scaled(at + 1))
-                                                                         << 4);
+    const std::uint64_t per_byte = fp4 ? 2 : 1;
+    const std::uint64_t end = (first + n) * per_byte;
+    for (std::uint64_t i = first * per_byte; i < end;) {
+      // One block's share of a row: even in length and start for FP4, whose widths are multiples
+      // of 32.
+      const std::uint64_t stop = std::min(end, scales.end_of_run(i));
+      const float factor =
+          deviation *
+          float_from_bits(static_cast<std::uint32_t>(127 - scales.exponent_at(i)) << 23);
+      if (fp4) {
+        for (; i < stop; i += 2) {
+          const std::uint8_t low = float_to_e2m1(numbers.normal(i) * factor);
+          const std::uint8_t high = float_to_e2m1(numbers.normal(i + 1) * factor);
+          *out++ = static_cast<std::byte>(low | high << 4);
+        }
       } else {
-        code = float_to_e4m3(scaled(first + i));
+        for (; i < stop; ++i) *out++ = std::byte{float_to_e4m3(numbers.normal(i) * factor)};
       }
-      out[i] = std::byte{code};
     }
   }
 
@@ -242,6 +265,8 @@ class Maker {
   const Config& config_;
   const std::vector<Parameter>& all_;
   const RandomOptions& options_;
+  ThreadPool pool_;
+  std::vector<std::byte> bytes_;
 };
 
 Status write_shards(const fs::path& directory, const Config& config,
@@ -250,7 +275,7 @@ Status write_shards(const fs::path& directory, const Config& config,
                     const std::unordered_map<std::string, const PublishedTensor*>& by_name) {
   std::uint64_t total = 0, done = 0;
   for (const ShardPlan& shard : shards) total += shard.data_bytes();
-  const Maker maker(config, all, options);
+  Maker maker(config, all, options);
   for (const ShardPlan& shard : shards) {
     if (options.headers_only) {
       PLUMB_TRY_STATUS(write_sparse_shard(directory, shard));
