@@ -51,6 +51,7 @@ class TinyEngine {
       : model_(open(checkpoint, vendor, setup)) {
     EngineOptions options;
     options.drafts = setup.drafts;
+    options.draft_always = true;
     options.scheduler.max_step_tokens = setup.step_tokens;
     options.scheduler.min_chunk = 5;
     options.scheduler.max_sequences = 8;

@@ -12,6 +12,7 @@
 #include "base/soak_for_tests.h"
 #include "engine/engine_core.h"
 #include "engine/sampler.h"
+#include "engine/speculate.h"
 #include "fakes/fake_model.h"
 
 namespace plumb {
@@ -209,6 +210,7 @@ TEST(EngineCore, SpeculationNeverChangesAnAnswer) {
       for (unsigned seed = 0; seed < 5; ++seed) {
         EngineOptions options;
         options.drafts = drafts;
+        options.draft_always = true;
         options.scheduler.answer_cut = 16;
         Bench bench({.pages = 40, .sequences = 2, .snapshot_bytes = 1 << 20}, options);
         GenerateRequest request =
@@ -239,6 +241,7 @@ TEST(EngineCore, SpeculationSavesSteps) {
   const auto steps = [](int drafts) {
     EngineOptions options;
     options.drafts = drafts;
+    options.draft_always = true;
     Bench bench({.pages = 40, .sequences = 2, .snapshot_bytes = 0}, options);
     GenerateRequest request = request_of(random_tokens(8, 1), 200);
     request.sampling.temperature = 0;
@@ -252,6 +255,7 @@ TEST(EngineCore, PrefixesAreReusedAndChangeNothing) {
   for (const int drafts : {0, 3}) {
     EngineOptions options;
     options.drafts = drafts;
+    options.draft_always = true;
     Bench bench({.pages = 200, .sequences = 4, .snapshot_bytes = 1 << 20}, options);
     std::vector<Token> shared = random_tokens(100, 7);
     GenerateRequest first = request_of(shared, 30);
@@ -288,6 +292,7 @@ TEST(EngineCore, ParkedSequencesGoOnAsIfNothingHadHappened) {
       EngineOptions options;
       options.max_parked_bytes = parked_bytes;
       options.drafts = drafts;
+      options.draft_always = true;
       Bench bench({.pages = 12, .sequences = 4, .snapshot_bytes = 4096}, options);  // 192 positions
       std::vector<std::shared_ptr<Mailbox>> mails;
       std::vector<std::vector<Token>> expected;
@@ -318,6 +323,7 @@ TEST(EngineCore, RandomTrafficAnswersExactly) {
     };
     EngineOptions options;
     options.drafts = pick(0, 4);
+    options.draft_always = pick(0, 2) > 0;
     options.scheduler.max_step_tokens = pick(8, 64);
     options.scheduler.max_scored_rows = pick(1, 16);
     options.scheduler.min_chunk = pick(1, 16);
@@ -383,6 +389,7 @@ TEST(EngineCore, ASessionGoesOnWithoutComputingAnythingTwice) {
   for (const int drafts : {0, 4}) {
     EngineOptions options;
     options.drafts = drafts;
+    options.draft_always = true;
     Bench bench({.pages = 40, .sequences = 1, .snapshot_bytes = 0}, options);
     std::vector<Token> talk = random_tokens(21, 5);
     for (int turn = 0; turn < 4; ++turn) {

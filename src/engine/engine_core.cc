@@ -93,7 +93,8 @@ EngineCore::EngineCore(LanguageModel& model, StatePool& pool, const EngineOption
       options_(fitted(options, model.info(), pool)),
       limits_(limits_of(model.info(), pool, options)),
       memory_(std::make_unique<Memory>(*this)),
-      scheduler_(*memory_, options_.scheduler) {}
+      scheduler_(*memory_, options_.scheduler),
+      pace_(options_.drafts) {}
 
 EngineCore::~EngineCore() { end_all(FinishReason::kCancelled, std::nullopt); }
 
@@ -185,40 +186,6 @@ void EngineCore::reap() {
   for (const auto& [id, reason] : over) finish(id, reason);
 }
 
-// Fills Sequence::drafts of every item that may have some.
-Status EngineCore::draft(const Step& step) {
-  std::vector<DraftItem> items;
-  std::vector<Sequence*> owners;
-  for (const StepItem& item : step.items) {
-    Sequence& s = at(item.id);
-    s.drafts.clear();
-    if (item.drafts == 0) continue;
-    items.push_back({&s.state, s.tokens.back(), item.drafts});
-    owners.push_back(&s);
-  }
-  if (items.empty()) return {};
-  std::vector<char> ended(items.size(), 0);
-  const DraftPick pick = [&](int i, int step_index, std::span<const float> logits) -> Token {
-    const auto index = static_cast<std::size_t>(i);
-    Sequence& s = *owners[index];
-    const Pos position = static_cast<Pos>(s.tokens.size()) + step_index;
-    if (ended[index]) return s.tokens.back();
-    const Result<Sampled> chosen = s.chooser.choose(sampler_, logits, position);
-    // Drafts are guesses: one that cannot be made is no error. Nothing follows a stop token.
-    const auto& stops = s.request.stop_tokens;
-    if (!chosen || std::find(stops.begin(), stops.end(), chosen->token) != stops.end()) {
-      ended[index] = 1;
-      return chosen ? chosen->token : s.tokens.back();
-    }
-    s.chooser.accept(chosen->token);
-    s.drafts.push_back(chosen->token);
-    return chosen->token;
-  };
-  const Status status = model_.draft(items, pick);
-  for (Sequence* s : owners) s->chooser.rollback(static_cast<int>(s->drafts.size()));
-  return status;
-}
-
 void EngineCore::score(Sequence& s, Pos first, Mat<const float> rows) {
   PromptScores scores;
   for (int r = 0; r < rows.rows; ++r) {
@@ -259,7 +226,8 @@ Status EngineCore::settle(const StepItem& item, Mat<const float> rows) {
     PLUMB_TRY(found, verify(s.chooser, sampler_, rows.slice(rows.rows - 1 - drafts, drafts + 1),
                             s.drafts, known, s.request.stop_tokens));
     verdict = std::move(found);
-    s.pace.record(drafts, verdict.matched);
+    pace_.record_drafts(s.acceptance, drafts, verdict.matched);
+    pace_step_.matched += verdict.matched;
     s.usage.drafted += drafts;
     s.usage.accepted += verdict.matched;
     stats_.drafted += static_cast<std::uint64_t>(drafts);
@@ -304,12 +272,7 @@ void EngineCore::measure(double ms, int tokens) {
 
 Result<bool> EngineCore::step() {
   reap();
-  for (const auto& [id, s] : sequences_) {
-    const int left = s->max_tokens - s->generated();
-    const bool writes = s->request.speculate && options_.drafts > 0 && left > 1;
-    // The last token of an answer is drawn, never computed.
-    scheduler_.set_drafts(id, writes ? std::min(s->pace.next(), left - 1) : 0);
-  }
+  plan_drafts();
   const Step plan = scheduler_.plan();
   for (const SequenceId id : plan.refused) {
     const Sequence& s = at(id);
@@ -328,6 +291,7 @@ Result<bool> EngineCore::step() {
     return fatal({Code::kInternal, "The scheduler found nothing to run although requests wait."});
   }
   if (const Status drafted = draft(plan); !drafted) return fatal(drafted.error());
+  const Deadline drafted = options_.clock();
 
   std::vector<BatchItem> batch;
   int tokens = 0;
@@ -355,7 +319,11 @@ Result<bool> EngineCore::step() {
     error.message = "Request " + std::to_string(plan.items[i].id) + " failed: " + error.message;
     finish(plan.items[i].id, FinishReason::kFailed, std::move(error));
   }
-  measure(ms_between(start, options_.clock()), tokens);
+  const Deadline end = options_.clock();
+  measure(ms_between(start, end), tokens);
+  pace_step_.draft_ms = ms_between(start, drafted);
+  pace_step_.step_ms = ms_between(drafted, end);
+  pace_.record_step(pace_step_);
   return true;
 }
 

@@ -14,9 +14,10 @@
 #include "base/channel.h"
 #include "base/result.h"
 #include "cache/state_pool.h"
+#include "engine/draft_pace.h"
 #include "engine/request.h"
+#include "engine/sampler.h"
 #include "engine/scheduler.h"
-#include "engine/speculate.h"
 #include "model/language_model.h"
 
 namespace plumb {
@@ -24,7 +25,8 @@ namespace plumb {
 struct EngineOptions {
   SchedulerOptions scheduler;  // lowered to what the model can take
   int max_queue = 256;         // requests that wait
-  int drafts = 0;              // tokens to draft per step, at most the model's max_draft
+  int drafts = 0;              // tokens to draft per step at most, within the model's max_draft
+  bool draft_always = false;   // as many as that in every step, whether or not it pays
   int max_sessions = 4;        // states kept between requests
   std::size_t max_parked_bytes = std::size_t{1} << 30;  // beyond it a parked sequence recomputes
   Pos max_context = 0;         // of prompt and answer together; 0: what model and pool allow
@@ -101,6 +103,7 @@ class EngineCore {
   Sequence& at(SequenceId id) { return *sequences_.at(id); }
   std::vector<Pos> snapshot_places(const GenerateRequest& request) const;
   void reap();
+  void plan_drafts();
   Status draft(const Step& step);
   Status settle(const StepItem& item, Mat<const float> rows);
   void score(Sequence& sequence, Pos first, Mat<const float> rows);
@@ -123,6 +126,9 @@ class EngineCore {
   std::uint64_t uses_ = 0;
   EngineStats stats_;
   double ms_per_token_ = 0;  // of recent steps that read prompts
+  DraftPace pace_;
+  DraftPace::Step pace_step_;     // the step under way
+  std::vector<int> pace_rounds_;  // its draft rounds
 };
 
 }  // namespace plumb

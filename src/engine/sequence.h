@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cache/state_pool.h"
+#include "engine/draft_pace.h"
 #include "engine/engine_core.h"
 #include "engine/request.h"
 #include "engine/speculate.h"
@@ -22,7 +23,7 @@ struct EngineCore::Sequence {
         tokens(request.prompt),
         prompt(static_cast<int>(request.prompt.size())),
         chooser(request.sampling, request.prompt, request.filter.get(), vocab),
-        pace(drafts) {}
+        acceptance(drafts) {}
 
   std::vector<Key> keys(std::size_t first, std::size_t count) const {
     return {tokens.begin() + static_cast<std::ptrdiff_t>(first),
@@ -39,7 +40,7 @@ struct EngineCore::Sequence {
   SequenceState state;        // valid while it runs
   std::vector<std::byte> parked;
   TokenChooser chooser;
-  DraftPace pace;
+  Acceptance acceptance;      // of its drafts
   std::vector<Token> drafts;  // of the current step
   int told_progress = 0, told_scores = 0;  // prompt tokens reported so far
   bool was_admitted = false;

@@ -57,23 +57,4 @@ Result<Verdict> verify(TokenChooser& chooser, Sampler& sampler, Mat<const float>
   }
 }
 
-// A drafted token pays when it is right about this often; below, one step in kRest drafts a token
-// to notice when that changes.
-constexpr double kWorthwhile = 0.3;
-constexpr double kMemory = 0.9;
-constexpr int kRest = 16;
-
-int DraftPace::next() {
-  if (rate_ >= kWorthwhile) return most_;
-  if (resting_-- > 0) return 0;
-  resting_ = kRest;
-  return std::min(most_, 1);
-}
-
-void DraftPace::record(int drafted, int matched) {
-  if (drafted <= 0) return;
-  const double now = static_cast<double>(matched) / drafted;
-  rate_ = kMemory * rate_ + (1 - kMemory) * now;
-}
-
 }  // namespace plumb

@@ -49,18 +49,4 @@ Result<Verdict> verify(TokenChooser& chooser, Sampler& sampler, Mat<const float>
                        std::span<const Token> drafts, Pos position,
                        std::span<const Token> stop_tokens);
 
-// How much to draft: as asked while drafts are right often enough to pay, else a probe now and
-// then. Has no influence on answers. Thread-compatible.
-class DraftPace {
- public:
-  explicit DraftPace(int most) : most_(most) {}
-  int next();  // tokens to draft in the coming step
-  void record(int drafted, int matched);
-
- private:
-  int most_;
-  double rate_ = 1.0;  // of recent drafts that matched
-  int resting_ = 0;    // steps until the next probe
-};
-
 }  // namespace plumb
