@@ -161,8 +161,8 @@ TEST(ScriptedDrafts, ASequenceWithoutAScriptGetsTheModelsOwnDrafts) {
 TEST(ScriptedDrafts, WhateverTheClockSaysTheAnswersAreTheSame) {
   const Outcome plain = serve({.batch = 4, .tokens = 150}, {});
   for (const double right : {0.2, 0.7, 1.0}) {
-    const Outcome odd =
-        serve({.batch = 4, .right = right, .drafts = 4, .tokens = 150, .whims = true}, plain.answers);
+    const Outcome odd = serve(
+        {.batch = 4, .right = right, .drafts = 4, .tokens = 150, .whims = true}, plain.answers);
     EXPECT_EQ(odd.answers, plain.answers);
   }
 }

@@ -18,29 +18,29 @@ constexpr double kBend = 0.85;
 constexpr double kCommon = 0.2;
 constexpr double kOwn = 0.05;
 constexpr double kLeastRatio = 0.8, kMostRatio = 1.25;
-constexpr int kFirst = 3;  // of the first measurements of a size the least counts,
+constexpr int kFirst = 3;           // of the first measurements of a size the least counts,
 constexpr double kMostOfGuess = 2;  // and no more of it than this much of what was guessed
 
 // Of acceptance. Where nothing is known, drafts are guessed to be right this often; that guess, and
 // for a sequence what the others' drafts came to, counts as much as kPriorTrials trials.
 constexpr double kGuess = 0.7;
 constexpr double kPriorTrials = 4;
-constexpr double kOwnMemory = 0.96;     // per trial
-constexpr double kCrowdMemory = 0.99;   // per trial
-constexpr double kStepMemory = 0.99;    // per step: texts change
+constexpr double kOwnMemory = 0.96;    // per trial
+constexpr double kCrowdMemory = 0.99;  // per trial
+constexpr double kStepMemory = 0.99;   // per step: texts change
 
 // Of the pace.
-constexpr double kRoundGuess = 0.1;     // of a step with as many tokens
-constexpr double kMargin = 1.02;        // drafting has to promise this much
-constexpr double kBudget = 0.008;       // of the time, for drafts that do not pay
-constexpr double kOpening = 3;          // plain steps' worth on a new account, for learning
-constexpr double kMostSaved = 4;        // plain steps' worth it can hold
+constexpr double kRoundGuess = 0.1;  // of a step with as many tokens
+constexpr double kMargin = 1.02;     // drafting has to promise this much
+constexpr double kBudget = 0.008;    // of the time, for drafts that do not pay
+constexpr double kOpening = 3;       // plain steps' worth on a new account, for learning
+constexpr double kMostSaved = 4;     // plain steps' worth it can hold
 // While drafting pays, a plain step now and then keeps their cost known: too high a cost would make
 // drafts look good for ever. It forgoes what drafting gains, so the less that is, the more often.
-constexpr double kForgone = 0.005;      // of the time
-constexpr int kMostPlainGap = 128;      // steps
+constexpr double kForgone = 0.005;                           // of the time
+constexpr int kMostPlainGap = 128;                           // steps
 constexpr int kShortGap = 2, kFirstGap = 8, kLongGap = 256;  // steps between probes
-constexpr double kHopeless = 0.02;      // a draft this unlikely to count is not considered
+constexpr double kHopeless = 0.02;  // a draft this unlikely to count is not considered
 
 double guessed_shape(int n) { return 1 + kSlope * (n - 1); }
 
@@ -93,8 +93,8 @@ Acceptance::Acceptance(int most) : places_(static_cast<std::size_t>(std::max(mos
 double Acceptance::at(int place, const Acceptance* crowd) const {
   PLUMB_CHECK(place >= 0 && static_cast<std::size_t>(place) < places_.size());
   const Tally& tally = places_[static_cast<std::size_t>(place)];
-  const double prior = crowd ? crowd->at(place, nullptr)
-                             : (place == 0 ? kGuess : at(place - 1, nullptr));
+  const double prior =
+      crowd ? crowd->at(place, nullptr) : (place == 0 ? kGuess : at(place - 1, nullptr));
   return (tally.matches + kPriorTrials * prior) / (tally.trials + kPriorTrials);
 }
 

@@ -15,7 +15,7 @@ class CostCurve {
   // ms; a size never measured is read between or beyond its neighbours. While nothing is measured,
   // relative to size 1.
   double at(int n) const;
-  int measured(int n) const;  // how often
+  int measured(int n) const;      // how often
   void record(int n, double ms);  // ms <= 0 says nothing
 
  private:
@@ -86,10 +86,10 @@ class DraftPace {
   void learn_rounds(std::span<const int> rounds, double ms);
   std::vector<int> probe(std::span<const Writer> writers);
 
-  CostCurve step_;      // by tokens
-  CostCurve round_;     // by sequences
-  Acceptance crowd_;    // of all sequences: what a new one starts from
-  double account_ = 0;  // ms
+  CostCurve step_;        // by tokens
+  CostCurve round_;       // by sequences
+  Acceptance crowd_;      // of all sequences: what a new one starts from
+  double account_ = 0;    // ms
   bool opened_ = false;   // a plain step was timed
   bool probing_ = false;  // the step under way is a probe
   int probe_gap_ = 0;     // steps between probes

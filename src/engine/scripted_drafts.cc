@@ -36,8 +36,8 @@ Status ScriptedDrafts::draft(std::span<const DraftItem> items, const DraftPick& 
   std::vector<float> certain(vocab, 0.0f);
   return model_.draft(items, [&](int i, int step, std::span<const float> logits) {
     const std::vector<Token>* text = texts[static_cast<std::size_t>(i)];
-    const auto position =
-        items[static_cast<std::size_t>(i)].state->keys().size() + 1 + static_cast<std::size_t>(step);
+    const auto position = items[static_cast<std::size_t>(i)].state->keys().size() + 1 +
+                          static_cast<std::size_t>(step);
     if (!text || position >= text->size()) return pick(i, step, logits);
     const auto stream = static_cast<std::uint64_t>(text - texts_.data());
     auto token = static_cast<std::size_t>((*text)[position]);
