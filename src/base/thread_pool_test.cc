@@ -45,6 +45,77 @@ TEST(ThreadPool, JobsFollowEachOtherWithoutRaces) {
   }
 }
 
+// Two nodes of a machine that need not exist: nobody is bound to anything.
+std::vector<ThreadPlace> places_on(const std::vector<int>& nodes) {
+  std::vector<ThreadPlace> places;
+  for (const int node : nodes) places.push_back({{}, {}, node});
+  return places;
+}
+
+TEST(ThreadPool, EveryItemIsDoneOnceOnSeveralNodes) {
+  for (const auto& nodes : {std::vector<int>{0, 1}, {1, 0, 1}, {0, 0, 2, 2, 2}, {3}}) {
+    ThreadPool pool(places_on(nodes));
+    for (const std::int64_t items : {0, 1, 5, 64, 1000}) {
+      for (const std::int64_t grain : {1, 7, 64}) {
+        std::vector<int> count(static_cast<std::size_t>(items), 0);
+        std::atomic<int> bad{0};
+        pool.run(items, grain, [&](std::int64_t begin, std::int64_t end, int) {
+          if (begin % grain != 0 || end - begin > grain || begin >= end) ++bad;
+          if (end - begin < grain && end != items) ++bad;
+          for (std::int64_t i = begin; i < end; ++i) ++count[static_cast<std::size_t>(i)];
+        });
+        EXPECT_EQ(bad.load(), 0);
+        for (const int c : count) EXPECT_EQ(c, 1);
+      }
+    }
+  }
+}
+
+TEST(ThreadPool, ThreadsBeginWithTheirNodesShare) {
+  ThreadPool pool(places_on({1, 0}));
+  std::atomic<int> seen{0};
+  std::int64_t first[2] = {-1, -1};
+  pool.run(100, 1, [&](std::int64_t begin, std::int64_t, int thread) {
+    if (first[thread] >= 0) return;
+    first[thread] = begin;
+    ++seen;
+    while (seen.load() < 2) std::this_thread::yield();  // both threads
+  });
+  EXPECT_EQ(first[0], 50);
+  EXPECT_EQ(first[1], 0);
+}
+
+TEST(ThreadPool, NobodyIsIdleWhileAnotherNodeHasWork) {
+  ThreadPool pool(places_on({0, 1}));
+  std::atomic<int> by_caller{0};
+  std::atomic<bool> worker_came{false};
+  pool.run(100, 1, [&](std::int64_t, std::int64_t, int thread) {
+    if (thread == 0) {
+      ++by_caller;
+      while (!worker_came.load()) std::this_thread::yield();
+    } else {
+      worker_came = true;
+      while (by_caller.load() < 99) std::this_thread::yield();  // the caller does all the rest
+    }
+  });
+  EXPECT_EQ(by_caller.load(), 99);
+}
+
+// The caller sleeps through a range that takes long, and is woken when it ends.
+TEST(ThreadPool, ALongLastRangeIsWaitedFor) {
+  ThreadPool pool(2);
+  for (int round = 0; round < 5; ++round) {
+    std::atomic<int> seen{0}, done{0};
+    pool.run(2, 1, [&](std::int64_t, std::int64_t, int thread) {
+      ++seen;
+      while (seen.load() < 2) std::this_thread::yield();  // both threads
+      if (thread == 1) std::this_thread::sleep_for(std::chrono::milliseconds(3));
+      ++done;
+    });
+    EXPECT_EQ(done.load(), 2);
+  }
+}
+
 TEST(ThreadPool, WorkersTakePart) {
   ThreadPool pool(2);
   std::atomic<int> other{0};

@@ -7,8 +7,9 @@
 #include <charconv>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <set>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/file.h"
@@ -101,21 +102,82 @@ void apply_groups(Topology& t, const fs::path& root) {
   }
 }
 
-int count_physical_cores(const fs::path& root) {
-  std::set<std::string> cores;  // each named by the list of its hardware threads
-  std::error_code ec;
-  for (const auto& entry : fs::directory_iterator(root / "sys/devices/system/cpu", ec)) {
-    const std::string siblings = text_of(entry.path() / "topology/thread_siblings_list");
-    if (!siblings.empty()) cores.insert(siblings);
-  }
-  return static_cast<int>(cores.size());
+// The text behind "<key>:" on a line of its own.
+std::string_view line_of(std::string_view text, std::string_view key) {
+  std::string_view out;
+  for_each_line(text, [&](std::string_view line) {
+    if (line.starts_with(key) && line.substr(key.size()).starts_with(":")) {
+      out = trimmed(line.substr(key.size() + 1));
+    }
+  });
+  return out;
 }
 
-int count_online_cores() {
+// CPUs the calling thread may run on.
+std::vector<int> allowed_cpus(const fs::path& root) {
+  const std::string status = text_of(root / "proc/thread-self/status");
+  std::vector<int> cpus = parse_cpu_list(line_of(status, "Cpus_allowed_list"));
+  if (!cpus.empty()) return cpus;
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  if (::sched_getaffinity(0, sizeof set, &set) == 0) {
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) cpus.push_back(cpu);
+    }
+  }
+  if (cpus.empty()) cpus.push_back(0);
+  return cpus;
+}
+
+int number_behind(const std::string& name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return -1;
+  return parse_number<int>(std::string_view(name).substr(prefix.size())).value_or(-1);
+}
+
+// Node of every CPU that one names.
+std::map<int, int> nodes_of_cpus(const fs::path& root) {
+  std::map<int, int> nodes;
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator(root / "sys/devices/system/node", ec)) {
+    const int node = number_behind(entry.path().filename().string(), "node");
+    if (node < 0) continue;
+    for (const int cpu : parse_cpu_list(text_of(entry.path() / "cpulist"))) nodes[cpu] = node;
+  }
+  return nodes;
+}
+
+void find_cores(Topology& t, const fs::path& root) {
+  const std::vector<int> allowed = allowed_cpus(root);
+  t.online_cores = static_cast<int>(allowed.size());
+  const fs::path cpus = root / "sys/devices/system/cpu";
+  const std::vector<int> online = parse_cpu_list(text_of(cpus / "online"));
+  t.all_cpus = std::includes(allowed.begin(), allowed.end(), online.begin(), online.end());
+  // A core is named by the first of its hardware threads.
+  std::set<int> machine;
+  std::map<int, int> core_of;
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator(cpus, ec)) {
+    const int cpu = number_behind(entry.path().filename().string(), "cpu");
+    const auto siblings = parse_cpu_list(text_of(entry.path() / "topology/thread_siblings_list"));
+    if (cpu < 0 || siblings.empty()) continue;
+    machine.insert(siblings.front());
+    core_of[cpu] = siblings.front();
+  }
+  t.physical_cores = machine.empty() ? t.online_cores : static_cast<int>(machine.size());
+  const std::map<int, int> nodes = nodes_of_cpus(root);
+  std::map<std::pair<int, int>, Core> cores;  // by node and name
+  for (const int cpu : allowed) {
+    const int node = nodes.contains(cpu) ? nodes.at(cpu) : 0;
+    cores[{node, core_of.contains(cpu) ? core_of.at(cpu) : cpu}].cpus.push_back(cpu);
+  }
+  int last = -1;
+  t.nodes = 0;
+  for (auto& [name, core] : cores) {
+    if (name.first != last) ++t.nodes;
+    last = name.first;
+    core.node = t.nodes - 1;
+    t.cores.push_back(std::move(core));
+  }
 }
 
 }  // namespace
@@ -153,6 +215,24 @@ std::optional<std::uint64_t> parse_limit(std::string_view text) {
   return value;
 }
 
+std::vector<int> parse_cpu_list(std::string_view text) {
+  constexpr int kMostCpus = 1 << 16;  // whatever a broken file says
+  std::vector<int> out;
+  text = trimmed(text);
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(','), text.size());
+    const std::string_view part = text.substr(0, end);
+    const std::size_t dash = std::min(part.find('-'), part.size());
+    const auto first = parse_number<int>(part.substr(0, dash));
+    const auto last = dash == part.size() ? first : parse_number<int>(part.substr(dash + 1));
+    if (!first || !last || *first < 0 || *last >= kMostCpus) return {};
+    for (int cpu = *first; cpu <= *last; ++cpu) out.push_back(cpu);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
 std::optional<std::uint64_t> parse_field(std::string_view text, std::string_view key) {
   std::optional<std::uint64_t> out;
   for_each_line(text, [&](std::string_view line) {
@@ -169,15 +249,38 @@ std::optional<std::uint64_t> parse_field(std::string_view text, std::string_view
 }
 
 int Topology::usable_cores() const {
-  if (cpu_quota <= 0) return online_cores;
-  return std::clamp(static_cast<int>(std::ceil(cpu_quota)), 1, online_cores);
+  const int most = std::max(1, static_cast<int>(cores.size()));
+  if (cpu_quota <= 0) return most;
+  return std::clamp(static_cast<int>(std::ceil(cpu_quota)), 1, most);
+}
+
+std::vector<ThreadPlace> thread_places(const Topology& t, int threads) {
+  std::vector<ThreadPlace> places(static_cast<std::size_t>(threads));
+  const auto cores = static_cast<int>(t.cores.size());
+  const bool ours = t.all_cpus && t.cpu_quota <= 0 && t.others_running == 0 && threads == cores;
+  if (cores == 0 || (!ours && t.nodes == 1)) return places;
+  std::vector<std::vector<int>> homes(static_cast<std::size_t>(t.nodes));
+  for (const Core& core : t.cores) {
+    std::vector<int>& home = homes[static_cast<std::size_t>(core.node)];
+    home.insert(home.end(), core.cpus.begin(), core.cpus.end());
+  }
+  for (int i = 0; i < threads; ++i) {
+    // Evenly along the cores, which are ordered by node.
+    const auto at = static_cast<std::size_t>(std::int64_t{i} * cores / threads);
+    ThreadPlace& place = places[static_cast<std::size_t>(i)];
+    place.node = t.cores[at].node;
+    place.home = homes[static_cast<std::size_t>(place.node)];
+    if (ours) place.core = t.cores[at].cpus;
+  }
+  return places;
 }
 
 Topology read_topology(const fs::path& root) {
   Topology out;
-  out.online_cores = count_online_cores();
-  const int physical = count_physical_cores(root);
-  out.physical_cores = physical > 0 ? physical : out.online_cores;
+  find_cores(out, root);
+  const std::string stat = text_of(root / "proc/stat");
+  const auto running = parse_field(stat, "procs_running").value_or(1);
+  out.others_running = static_cast<int>(std::min<std::uint64_t>(running, 1 << 20)) - 1;
   const std::string meminfo = text_of(root / "proc/meminfo");
   out.total_memory = parse_field(meminfo, "MemTotal").value_or(0);
   out.available_memory = parse_field(meminfo, "MemAvailable").value_or(out.total_memory);
