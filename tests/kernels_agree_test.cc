@@ -344,10 +344,10 @@ TEST(KernelsAgree, hyper_connections) {
 // Rows of three sequences in pages of `per_page`, the pages in scattered order.
 class Pages {
  public:
-  Pages(Element element, int width, int rows, int per_page, Random& random) {
-    const int element_bytes = element == Element::kBF16 ? 2 : 4;
+  Pages(RowFormat format, int width, int rows, int per_page, Random& random) {
+    const auto bytes = static_cast<int>(row_bytes(format, width));
     const int pages = (rows + per_page - 1) / per_page;
-    const int stride = per_page * width * element_bytes + 64;
+    const int stride = per_page * bytes + 64;
     memory_.resize(static_cast<std::size_t>(3 * pages * stride));
     tables_.resize(3);
     for (int s = 0; s < 3; ++s) {
@@ -357,15 +357,12 @@ class Pages {
     // A permutation only where pages and 7 share no factor; the tests choose so.
     for (int s = 0; s < 3; ++s) {
       views_.push_back(
-          {memory_.data(), tables_[static_cast<std::size_t>(s)].data(), per_page, stride, element});
+          {memory_.data(), tables_[static_cast<std::size_t>(s)].data(), per_page, stride, format});
     }
-    for (std::size_t i = 0; i + static_cast<std::size_t>(element_bytes) <= memory_.size();
-         i += static_cast<std::size_t>(element_bytes)) {
-      const float x = random.normal();
-      const std::uint16_t half = float_to_bf16(x);
-      std::memcpy(memory_.data() + i,
-                  element == Element::kBF16 ? static_cast<const void*>(&half) : &x,
-                  static_cast<std::size_t>(element_bytes));
+    for (int row = 0; row < 3 * pages * per_page; ++row) {
+      const std::vector<float> x = random.normals(width, std::ldexp(1.0f, row % 5 - 2));
+      encode_row(format, x.data(), width,
+                 memory_.data() + row / per_page * stride + row % per_page * bytes);
     }
   }
   const PagedRows* views() const { return views_.data(); }
@@ -402,11 +399,11 @@ TEST(KernelsAgree, store_rows_and_read_back) {
   const std::vector<float> rows = Random(29).wilds(3 * 24);
   const std::int32_t sequence[3] = {0, 0, 0}, table[2] = {1, 0};
   const std::int64_t index[3] = {0, 3, 4};
-  for (const Element element : {Element::kF32, Element::kBF16}) {
+  for (const RowFormat format : {kRowF32, kRowBF16, row_e4m3(8), kRowE2M1}) {
     expect_agreement("store_rows", [&](Device& device) {
       std::vector<float> memory(2 * 4 * 24 + 8, kCanary);
       const PagedRows pages{reinterpret_cast<std::byte*>(memory.data()), table, 4, 4 * 24 * 4,
-                            element};
+                            format};
       device.kernels().store_rows(
           {Mat<const float>::dense(rows.data(), 3, 24), sequence, index, &pages});
       return memory;
@@ -415,11 +412,11 @@ TEST(KernelsAgree, store_rows_and_read_back) {
 }
 
 TEST(KernelsAgree, index_top_k) {
-  for (const Element element : {Element::kF32, Element::kBF16}) {
-    for (const int dim : {6, 32, 128}) {
+  for (const RowFormat format : {kRowF32, kRowBF16, kRowE2M1, row_e4m3(2)}) {
+    for (const int dim : {6, 32, 48, 128}) {
       Random random(31);
       const int heads = 3, top_k = 7, tokens = 6;
-      const Pages keys(element, dim, 1100, 100, random);
+      const Pages keys(format, dim, 1100, 100, random);
       std::vector<float> q = random.normals(tokens * heads * dim);
       const std::vector<float> w = random.normals(tokens * heads);
       std::fill_n(q.begin() + heads * dim, heads * dim, 0.0f);  // token 1: every score is a tie
@@ -451,11 +448,11 @@ TEST(KernelsAgree, index_top_k) {
 }
 
 TEST(KernelsAgree, attend) {
-  for (const Element element : {Element::kF32, Element::kBF16}) {
-    for (const int dim : {3, 40, 128, 144}) {
+  for (const RowFormat format : {kRowF32, kRowBF16, row_e4m3(2), row_e4m3(16)}) {
+    for (const int dim : {20, 40, 128, 147}) {
       Random random(37);
       const int heads = 5, tokens = 7, window = 128, ring_rows = 140;
-      const Pages compressed(element, dim, 300, 60, random);
+      const Pages compressed(format, dim, 300, 60, random);
       const std::vector<float> q = random.normals(tokens * heads * dim),
                                sink = random.normals(heads);
       const std::vector<float> ring = random.normals(ring_rows * dim),

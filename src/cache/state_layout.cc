@@ -53,6 +53,7 @@ std::string StateLayout::fingerprint() const {
   std::string out = "page" + std::to_string(page_tokens);
   for (const RowStream& s : streams) {
     out += ";" + s.name + ":" + std::to_string(s.bytes_per_row) + "/" + std::to_string(s.tokens_per_row);
+    if (!s.encoding.empty()) out += ":" + s.encoding;
   }
   for (const TailRing& r : tail) {
     out += ";" + r.name + ":" + std::to_string(r.bytes_per_row) + "x" + std::to_string(r.keep) + "+" +

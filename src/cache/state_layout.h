@@ -14,6 +14,7 @@ struct RowStream {
   std::string name;  // "L07.compressed", for dumps and messages
   int bytes_per_row = 0;
   int tokens_per_row = 1;  // a divisor of StateLayout::page_tokens
+  std::string encoding{};  // for the fingerprint: what the bytes mean where their number does not say
 };
 
 // Recent raw rows, one per token, kept in a ring (slot = position mod capacity). A sequence of n

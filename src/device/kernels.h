@@ -15,6 +15,7 @@
 #include <span>
 
 #include "base/types.h"
+#include "tensor/row_format.h"
 #include "tensor/tensor.h"
 
 namespace plumb {
@@ -131,13 +132,13 @@ struct RowHistory {
 };
 
 // Rows of one sequence kept in pages: row r is at
-// base + page_table[r / rows_per_page] * page_stride + (r mod rows_per_page) * width * element size.
+// base + page_table[r / rows_per_page] * page_stride + (r mod rows_per_page) * row_bytes(format, width).
 struct PagedRows {
   std::byte* base = nullptr;
   const std::int32_t* page_table = nullptr;
   int rows_per_page = 0;
   std::ptrdiff_t page_stride = 0;  // bytes
-  Element element = Element::kF32; // kF32 or kBF16
+  RowFormat format;                // kF32: rows are aligned to 4 bytes
 };
 
 // The gated pooling of the compressor (spec 2.5), before its norm and rotation. A raw row is
@@ -160,7 +161,8 @@ struct CompressArgs {
   Mat<float> out;                  // [entries, D]
 };
 
-// Appends finished rows to their pages: rows.row(i) becomes row index[i] of pages[sequence[i]].
+// Appends finished rows to their pages: rows.row(i) becomes row index[i] of pages[sequence[i]], by
+// encode_row. No two of them are the same row.
 struct StoreRowsArgs {
   Mat<const float> rows;                   // [n, width]
   const std::int32_t* sequence = nullptr;  // [n]

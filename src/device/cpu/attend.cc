@@ -15,6 +15,25 @@ constexpr int kBlock = 64;          // rows that are taken together
 constexpr int kKeysPerPiece = 512;  // of one token's scoring
 constexpr std::int64_t kScoresAtOnce = std::int64_t{1} << 24;
 
+// A row as fp32: in place when stored so, else decoded into scratch[width].
+const float* read_row(const cpu::KernelTable& table, RowFormat format, const std::byte* data,
+                      int width, float* scratch) {
+  switch (format.kind) {
+    case RowFormat::Kind::kF32:
+      return reinterpret_cast<const float*>(data);
+    case RowFormat::Kind::kBF16:
+      table.decode_bf16(data, width, scratch);
+      break;
+    case RowFormat::Kind::kE4M3:
+      table.decode_e4m3(data, width - format.plain, format.plain, scratch);
+      break;
+    case RowFormat::Kind::kE2M1:
+      table.decode_e2m1(data, width, scratch);
+      break;
+  }
+  return scratch;
+}
+
 // Rows [first, first + count) as fp32: in place when stored so, else decoded into scratch.
 void read_rows(const cpu::KernelTable& table, const PagedRows& pages, std::int64_t first, int count,
                int width, float* scratch, const float** rows) {
@@ -23,16 +42,9 @@ void read_rows(const cpu::KernelTable& table, const PagedRows& pages, std::int64
     const auto some =
         static_cast<int>(std::min<std::int64_t>(count - r, pages.rows_per_page - slot));
     const std::byte* data = ref::paged_row(pages, first + r, width);
-    for (const int end = r + some; r < end; ++r) {
-      if (pages.element == Element::kF32) {
-        rows[r] = reinterpret_cast<const float*>(data);
-        data += sizeof(float) * static_cast<std::size_t>(width);
-      } else {
-        float* decoded = scratch + static_cast<std::ptrdiff_t>(r) * width;
-        table.decode_bf16(reinterpret_cast<const std::uint16_t*>(data), width, decoded);
-        rows[r] = decoded;
-        data += sizeof(std::uint16_t) * static_cast<std::size_t>(width);
-      }
+    for (const int end = r + some; r < end; ++r, data += row_bytes(pages.format, width)) {
+      float* decoded = scratch + static_cast<std::ptrdiff_t>(r) * width;
+      rows[r] = read_row(table, pages.format, data, width, decoded);
     }
   }
 }
@@ -180,6 +192,17 @@ void CpuKernels::index_top_k(const IndexTopKArgs& a) {
     });
     first = last;
   }
+}
+
+void CpuKernels::store_rows(const StoreRowsArgs& a) {
+  const int width = a.rows.cols;
+  const auto encode = [&](std::int64_t begin, std::int64_t end, int) {
+    for (auto n = static_cast<int>(begin); n < end; ++n) {
+      const PagedRows& pages = a.pages[a.sequence[n]];
+      encode_row(pages.format, a.rows.row(n), width, ref::paged_row(pages, a.index[n], width));
+    }
+  };
+  parallel(a.rows.rows, 8, std::int64_t{a.rows.rows} * width * 16, encode);
 }
 
 void CpuKernels::compress(const CompressArgs& a) {

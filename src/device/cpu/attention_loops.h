@@ -83,12 +83,6 @@ static void attend_finish(const AttendState& state, float sink, int dim, bool ro
   for (; c < dim; ++c) out[c] = round_if(round_bf16, state.acc[c] / den);
 }
 
-static void decode_bf16(const std::uint16_t* from, int n, float* to) {
-  int i = 0;
-  for (; i + kLanes <= n; i += kLanes) store(to + i, widen_bf16(from + i));
-  for (; i < n; ++i) to[i] = bf16_to_float(from[i]);
-}
-
 static void index_scores(const float* q, const float* w, int heads, int dim,
                          const float* const* rows, int count, float* score) {
   float dot[4];

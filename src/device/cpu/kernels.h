@@ -29,6 +29,7 @@ class CpuKernels final : public RefKernels {
   void hyper_post(const HyperPostArgs&) override;
   void hyper_head(const HyperHeadArgs&) override;
   void compress(const CompressArgs&) override;
+  void store_rows(const StoreRowsArgs&) override;
   void index_top_k(const IndexTopKArgs&) override;
   void attend(const AttendArgs&) override;
   void route(const RouteArgs&) override;

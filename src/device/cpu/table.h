@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "device/cpu/tiles.h"
+#include "tensor/row_format.h"
 #include "tensor/tensor.h"
 
 namespace plumb::cpu {
@@ -55,7 +56,10 @@ struct KernelTable {
                        AttendState& state) = nullptr;
   void (*attend_finish)(const AttendState& state, float sink, int dim, bool round_bf16,
                         float* out) = nullptr;
-  void (*decode_bf16)(const std::uint16_t* from, int n, float* to) = nullptr;
+  // Rows of these formats (tensor/row_format.h), at any alignment.
+  void (*decode_bf16)(const std::byte* from, int n, float* to) = nullptr;
+  void (*decode_e4m3)(const std::byte* from, int coded, int plain, float* to) = nullptr;
+  void (*decode_e2m1)(const std::byte* from, int n, float* to) = nullptr;
   // score[i] = sum_n w[n] max(0, q[n] . rows[i]).
   void (*index_scores)(const float* q, const float* w, int heads, int dim, const float* const* rows,
                        int count, float* score) = nullptr;

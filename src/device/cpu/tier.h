@@ -2,6 +2,7 @@
 #pragma once
 
 #include "device/cpu/attention_loops.h"
+#include "device/cpu/cache_rows.h"
 #include "device/cpu/multiply.h"
 #include "device/cpu/row_loops.h"
 
@@ -14,6 +15,8 @@ static constexpr KernelTable make_table(const char* name) {
   table.attend_block = attend_block;
   table.attend_finish = attend_finish;
   table.decode_bf16 = decode_bf16;
+  table.decode_e4m3 = decode_e4m3;
+  table.decode_e2m1 = decode_e2m1;
   table.index_scores = index_scores;
   table.pool = pool;
   table.sum_of_squares = sum_of_squares;

@@ -1,5 +1,3 @@
-#include <cstring>
-
 #include "device/ref/kernels.h"
 #include "device/ref/rows.h"
 #include "tensor/math.h"
@@ -53,14 +51,7 @@ void RefKernels::store_rows(const StoreRowsArgs& a) {
   const int width = a.rows.cols;
   for (int n = 0; n < a.rows.rows; ++n) {
     const PagedRows& pages = a.pages[a.sequence[n]];
-    const float* row = a.rows.row(n);
-    std::byte* to = ref::paged_row(pages, a.index[n], width);
-    if (pages.element == Element::kF32) {
-      std::memcpy(to, row, static_cast<std::size_t>(width) * sizeof(float));
-      continue;
-    }
-    auto* half = reinterpret_cast<std::uint16_t*>(to);
-    for (int i = 0; i < width; ++i) half[i] = float_to_bf16(row[i]);
+    encode_row(pages.format, a.rows.row(n), width, ref::paged_row(pages, a.index[n], width));
   }
 }
 

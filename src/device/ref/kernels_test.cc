@@ -304,7 +304,7 @@ TEST(RefIndex, ties_go_to_the_lower_index_and_order_is_ascending) {
   std::vector<float> keys = {1, 0, 3, 0, 2, 0, 3, 0, 2, 0, -5, 0}, q = {1, 0}, w = {1};
   const std::int32_t page = 0, sequence = 0;
   const std::int64_t seen = visible;
-  const PagedRows rows{reinterpret_cast<std::byte*>(keys.data()), &page, 8, 0, Element::kF32};
+  const PagedRows rows{reinterpret_cast<std::byte*>(keys.data()), &page, 8, 0, kRowF32};
   std::vector<std::int32_t> selected(3);
   std::int32_t count = 0;
   IndexTopKArgs a{mat(q, 1, dim),

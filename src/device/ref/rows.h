@@ -3,10 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "device/kernels.h"
-#include "tensor/number.h"
+#include "tensor/row_format.h"
 
 namespace plumb::ref {
 
@@ -16,7 +15,7 @@ PLUMB_INLINE const float* history_row(const RowHistory& h, Pos position, int wid
 }
 
 PLUMB_INLINE std::byte* paged_row(const PagedRows& p, std::int64_t row, int width) {
-  const std::int64_t bytes = width * (p.element == Element::kBF16 ? 2 : 4);
+  const auto bytes = static_cast<std::int64_t>(row_bytes(p.format, width));
   return p.base + p.page_table[row / p.rows_per_page] * p.page_stride +
          (row % p.rows_per_page) * bytes;
 }
@@ -25,9 +24,8 @@ PLUMB_INLINE std::byte* paged_row(const PagedRows& p, std::int64_t row, int widt
 PLUMB_INLINE const float* read_paged_row(const PagedRows& p, std::int64_t row, int width,
                                          float* scratch) {
   const std::byte* data = paged_row(p, row, width);
-  if (p.element == Element::kF32) return reinterpret_cast<const float*>(data);
-  const auto* half = reinterpret_cast<const std::uint16_t*>(data);
-  for (int i = 0; i < width; ++i) scratch[i] = bf16_to_float(half[i]);
+  if (p.format == kRowF32) return reinterpret_cast<const float*>(data);
+  decode_row(p.format, data, width, scratch);
   return scratch;
 }
 

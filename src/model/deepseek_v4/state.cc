@@ -8,9 +8,12 @@ namespace {
 
 constexpr int kPageTokens = 128;
 
-int add_stream(StateLayout& layout, std::string name, int width, int row_bytes, int ratio) {
-  layout.streams.push_back({std::move(name), width * row_bytes, ratio});
-  return static_cast<int>(layout.streams.size()) - 1;
+int add_stream(StateMap& map, std::string name, int width, RowFormat format, int ratio) {
+  const bool packed = format != kRowF32 && format != kRowBF16;
+  map.layout.streams.push_back({std::move(name), static_cast<int>(row_bytes(format, width)), ratio,
+                                packed ? row_format_name(format) : std::string()});
+  map.formats.push_back(format);
+  return static_cast<int>(map.layout.streams.size()) - 1;
 }
 
 int add_ring(StateLayout& layout, std::string name, int width, int keep, int keep_mod) {
@@ -32,7 +35,9 @@ StateMap map_state(const Config& config, const Numerics& numerics, int max_rewin
   int lcm = 1;
   for (const LayerConfig& layer : config.layers) lcm = std::lcm(lcm, std::max(layer.ratio, 1));
   map.layout.page_tokens = (kPageTokens + lcm - 1) / lcm * lcm;
-  const int row_bytes = numerics.round_bf16 ? 2 : 4;
+  const RowFormat unpacked = numerics.round_bf16 ? kRowBF16 : kRowF32;
+  const RowFormat kv = numerics.simulate_kv ? row_e4m3(config.rope_dim) : unpacked;
+  const RowFormat key = numerics.simulate_index ? kRowE2M1 : unpacked;
 
   for (std::size_t i = 0; i < config.layers.size(); ++i) {
     const LayerConfig& layer = config.layers[i];
@@ -44,10 +49,10 @@ StateMap map_state(const Config& config, const Numerics& numerics, int max_rewin
       const int halves = overlap ? 2 : 1;
       const int keep = overlap ? layer.ratio : 0;
       state.compressed =
-          add_stream(map.layout, prefix + "compressed", config.head_dim, row_bytes, layer.ratio);
+          add_stream(map, prefix + "compressed", config.head_dim, kv, layer.ratio);
       state.raw = add_ring(map.layout, prefix + "raw", 2 * halves * config.head_dim, keep, layer.ratio);
       if (overlap) {
-        state.index = add_stream(map.layout, prefix + "index", config.index_dim, row_bytes, layer.ratio);
+        state.index = add_stream(map, prefix + "index", config.index_dim, key, layer.ratio);
         state.index_raw =
             add_ring(map.layout, prefix + "index_raw", 4 * config.index_dim, keep, layer.ratio);
       }

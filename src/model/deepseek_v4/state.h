@@ -6,6 +6,7 @@
 #include "cache/state_layout.h"
 #include "model/deepseek_v4/config.h"
 #include "tensor/numerics.h"
+#include "tensor/row_format.h"
 
 namespace plumb::deepseek_v4 {
 
@@ -17,13 +18,15 @@ struct LayerState {
 
 struct StateMap {
   StateLayout layout;
+  std::vector<RowFormat> formats;  // of layout.streams
   std::vector<LayerState> layers;
   LayerState draft;
   int draft_hidden = -1;  // ring of the trunk's streams that await their next token
 };
 
 // `max_rewind` tokens can be taken back; `draft`: also keep what the draft block needs.
-// Rows are fp32 in plain numerics and bfloat16 (whose values they hold) in vendor numerics.
+// Rows are packed where the numerics simulate packing, so nothing is lost: `simulate_kv`, E4M3 and
+// bfloat16; `simulate_index`, E2M1. Else fp32, or bfloat16 where everything is rounded to that.
 StateMap map_state(const Config& config, const Numerics& numerics, int max_rewind, bool draft);
 
 }  // namespace plumb::deepseek_v4

@@ -127,7 +127,7 @@ std::vector<PagedRows> paged_rows(const Context& c, const StepView& step, int st
     p.page_table = item.state->pages().data();
     p.rows_per_page = c.pool->rows_per_page(stream);
     p.page_stride = c.pool->stream_page_stride(stream);
-    p.element = c.numerics.round_bf16 ? Element::kBF16 : Element::kF32;
+    p.format = c.map.formats[static_cast<std::size_t>(stream)];
     pages.push_back(p);
   }
   return pages;
