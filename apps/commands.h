@@ -13,6 +13,7 @@ void add_generate(CLI::App& app, int& status);
 void add_perplexity(CLI::App& app, int& status);
 void add_tokenize(CLI::App& app, int& status);
 void add_inspect(CLI::App& app, int& status);
+void add_bench(CLI::App& app, int& status);
 void add_synth(CLI::App& app, int& status);
 
 }  // namespace plumb

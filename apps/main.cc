@@ -19,6 +19,7 @@ constexpr Add kCommands[] = {
     plumb::add_perplexity,
     plumb::add_inspect,
     plumb::add_synth,
+    plumb::add_bench,
 };
 
 int run(int argc, char** argv) {

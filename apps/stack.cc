@@ -36,6 +36,7 @@ v4::LoadOptions load_options(const StackOptions& options) {
   load.max_draft = options.draft;
   load.max_rewind = std::max(load.max_rewind, load.max_draft);
   load.max_scored_rows = std::max(options.max_scored_rows, options.draft + 1);
+  if (options.step_tokens > 0) load.max_step_tokens = options.step_tokens;
   load.max_step_tokens = std::max<int>(load.max_step_tokens, load.max_scored_rows);
   return load;
 }
@@ -187,7 +188,7 @@ Result<std::unique_ptr<Stack>> open_stack(const StackOptions& options) {
   if (options.plan) std::fputs(describe_plan(plan).c_str(), stderr);
   PLUMB_TRY_STATUS(check_plan(plan));
   PLUMB_TRY_STATUS(load_model(options, config, load_options(options), *stack));
-  PLUMB_TRY_STATUS(start_engine(options, *stack));
+  if (options.engine) PLUMB_TRY_STATUS(start_engine(options, *stack));
   return stack;
 }
 

@@ -43,6 +43,8 @@ struct StackOptions {
   int max_scored_rows = 32;
   int sessions = 1;
   bool quiet = false;              // no progress on stderr
+  int step_tokens = 0;             // of one forward pass; 0: the model's own choice
+  bool engine = true;              // false: no pool, engine and provider; the model is the caller's
 };
 
 inline constexpr Pos kDefaultContext = 131072;

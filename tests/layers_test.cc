@@ -29,6 +29,7 @@ const std::map<std::string, Names> kMayInclude = {
     {"model", {"base", "tensor", "device", "checkpoint", "cache"}},
     {"engine", {"base", "tensor", "cache", "model"}},
     {"gateway", {"base", "text", "engine", "media"}},
+    {"measure", {"base", "tensor", "device", "cache", "model"}},
     {"server", {"base", "text", "gateway"}},
     {"eval", {"base", "text", "gateway"}},
 };

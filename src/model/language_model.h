@@ -48,6 +48,9 @@ struct Tap {
   std::function<void(std::string_view name, int layer, Mat<const float> value)> floats;
   std::function<void(std::string_view name, int layer, Mat<const std::int32_t> value,
                      std::span<const std::int32_t> count)> ids;
+  // A stage of the forward pass begins: "mhc", "query", "indexer", "compressor", "attend", "output",
+  // "router", "experts", "head"; "" at the end. The name is a literal.
+  std::function<void(std::string_view name)> stage;
 };
 
 // Owned by the engine thread.
@@ -74,6 +77,17 @@ class LanguageModel {
   virtual void hint(std::span<const Token> tokens) { static_cast<void>(tokens); }
 
   virtual void set_tap(Tap tap) = 0;  // empty functions: none
+
+  // For measuring. Writes random rows that these numerics could have stored, as if an empty sequence
+  // had been read `tokens` tokens; room is reserved, the caller advances. The same seed gives the
+  // same rows.
+  virtual Status fill(SequenceState& state, Pos tokens, std::uint64_t seed) {
+    static_cast<void>(state), static_cast<void>(tokens), static_cast<void>(seed);
+    return Error{Code::kUnsupported, "The model " + info().name + " cannot fill a state."};
+  }
+  // For measuring. Puts `tokens` equal tokens through the experts of one layer, whose weights stay
+  // in the caches when this is repeated; returns the multiplications and additions. 0: it cannot.
+  virtual double exercise(int tokens) { return static_cast<void>(tokens), 0.0; }
 };
 
 }  // namespace plumb

@@ -88,10 +88,8 @@ void output(const Context& c, const LayerWeights& layer, int t, Activations& a) 
 
 }  // namespace
 
-void window_rows(const Context& c, const StepView& step, const LayerWeights& layer, Activations& a) {
-  const int t = step.size();
-  const Mat<float> kv = a.kv.slice(0, t);
-  linear(c, a.y.slice(0, t), layer.attn.wkv, a.quantised, kv);
+void finish_window_rows(const Context& c, const StepView& step, const LayerWeights& layer,
+                        Mat<float> kv) {
   norm(c, kv, layer.attn.kv_norm);
   rotate(c, step, layer, kv, c.config.head_dim, false);
   if (!c.numerics.simulate_kv) return;
@@ -103,10 +101,18 @@ void window_rows(const Context& c, const StepView& step, const LayerWeights& lay
   c.k.fake_quant(quant);
 }
 
+void window_rows(const Context& c, const StepView& step, const LayerWeights& layer, Activations& a) {
+  const int t = step.size();
+  const Mat<float> kv = a.kv.slice(0, t);
+  linear(c, a.y.slice(0, t), layer.attn.wkv, a.quantised, kv);
+  finish_window_rows(c, step, layer, kv);
+}
+
 void attention(const Context& c, const StepView& step, const LayerWeights& layer,
                const LayerState& state, int layer_index, Activations& a) {
   const int t = step.size();
   const Config& m = c.config;
+  c.stage("query");
   queries(c, step, layer, a);
   window_rows(c, step, layer, a);
 
@@ -116,6 +122,7 @@ void attention(const Context& c, const StepView& step, const LayerWeights& layer
   if (layer.config.attention != AttentionKind::kWindow) {
     visible = visible_rows(step, layer.config.ratio);
     if (layer.attn.indexer) {
+      c.stage("indexer");
       compress_step(c, step, layer, layer.attn.indexer->compressor,
                     {state.index_raw, state.index, true}, a.index_raw, a);
       choose(c, step, layer, state, visible, a);
@@ -125,11 +132,13 @@ void attention(const Context& c, const StepView& step, const LayerWeights& layer
         c.tap->ids("selected", layer_index, args.selected, {args.count, static_cast<std::size_t>(t)});
       }
     }
+    c.stage("compressor");
     compress_step(c, step, layer, *layer.attn.compressor, {state.raw, state.compressed, false}, a.raw, a);
     pages = paged_rows(c, step, state.compressed);
     args.compressed = pages.data();
     args.visible = visible.data();
   }
+  c.stage("attend");
   const std::vector<RowHistory> window = ring_history(c, step, state.window, a.kv.slice(0, t));
   args.q = a.q.slice(0, t);
   args.sequence = step.sequence.data();
@@ -147,6 +156,7 @@ void attention(const Context& c, const StepView& step, const LayerWeights& layer
   c.k.attend(args);
   write_ring(c, step, state.window, a.kv.slice(0, t));
   rotate(c, step, layer, a.o.slice(0, t), m.head_dim, true);
+  c.stage("output");
   output(c, layer, t, a);
 }
 

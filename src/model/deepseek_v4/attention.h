@@ -10,6 +10,10 @@ namespace plumb::deepseek_v4 {
 void attention(const Context& c, const StepView& step, const LayerWeights& layer,
                const LayerState& state, int layer_index, Activations& a);
 
+// Norm, rotation and storage simulation of window rows, in place.
+void finish_window_rows(const Context& c, const StepView& step, const LayerWeights& layer,
+                        Mat<float> kv);
+
 // The part of it that only fills the window ring: what the draft block needs of past tokens.
 void window_rows(const Context& c, const StepView& step, const LayerWeights& layer, Activations& a);
 

@@ -6,6 +6,7 @@ namespace plumb::deepseek_v4 {
 namespace {
 
 void mix_out(const Context& c, int t, Activations& a) {
+  c.stage("mhc");
   HyperPostArgs args;
   args.f = a.f.slice(0, t);
   args.streams = a.streams.slice(0, t);
@@ -17,10 +18,12 @@ void mix_out(const Context& c, int t, Activations& a) {
   c.k.hyper_post(args);
 }
 
-// a.y → a.f: routing, then the experts (spec 2.8).
+}  // namespace
+
 void feed_forward(const Context& c, const StepView& step, const FfnWeights& w, int layer_index,
                   Activations& a) {
   const int t = step.size();
+  c.stage("router");
   RouteArgs route;
   route.x = a.y.slice(0, t);
   route.gate = w.gate;
@@ -34,6 +37,7 @@ void feed_forward(const Context& c, const StepView& step, const FfnWeights& w, i
   c.k.route(route);
   if (c.tap && c.tap->ids) c.tap->ids("experts", layer_index, route.expert, {});
 
+  c.stage("experts");
   MoeArgs moe;
   moe.x = a.y.slice(0, t);
   moe.expert = route.expert;
@@ -51,9 +55,8 @@ void feed_forward(const Context& c, const StepView& step, const FfnWeights& w, i
   c.k.moe(moe);
 }
 
-}  // namespace
-
 void mix_and_norm(const Context& c, const HyperWeights& hc, const float* gain, int t, Activations& a) {
+  c.stage("mhc");
   HyperPreArgs args;
   args.streams = a.streams.slice(0, t);
   args.fn = hc.fn;

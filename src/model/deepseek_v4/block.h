@@ -13,6 +13,10 @@ void block(const Context& c, const StepView& step, const LayerWeights& layer, co
 // The first third of it: a.streams → a.y, mixed and normed for the attention.
 void mix_and_norm(const Context& c, const HyperWeights& hc, const float* gain, int t, Activations& a);
 
+// a.y → a.f: routing, then the experts (spec 2.8).
+void feed_forward(const Context& c, const StepView& step, const FfnWeights& w, int layer_index,
+                  Activations& a);
+
 // a.streams rows of `streams` → out: the streams collapsed to one (spec 2.2), then normed.
 void head_input(const Context& c, const HyperWeights& hc, const float* gain, Mat<const float> streams,
                 Mat<float> out);

@@ -44,6 +44,14 @@ std::vector<std::int64_t> visible_rows(const StepView& step, int ratio) {
   return visible;
 }
 
+void store_entries(const Context& c, const StepView& step, const LayerWeights& layer,
+                   const CompressorWeights& w, const CompressorPlace& place,
+                   const EntryPlaces& places, Mat<float> entry) {
+  finish_entries(c, layer, w, places.position, place.for_index, entry);
+  const std::vector<PagedRows> pages = paged_rows(c, step, place.stream);
+  c.k.store_rows({entry, places.sequence.data(), places.index.data(), pages.data()});
+}
+
 void compress_step(const Context& c, const StepView& step, const LayerWeights& layer,
                    const CompressorWeights& w, const CompressorPlace& place, Mat<float> raw,
                    Activations& a) {
@@ -56,15 +64,14 @@ void compress_step(const Context& c, const StepView& step, const LayerWeights& l
   c.k.matmul({y, w.wgate, 0, false, raw.columns(half, half)});
 
   std::vector<CompressArgs::Entry> entries;
-  std::vector<std::int32_t> sequence;
-  std::vector<std::int64_t> index, position;
+  EntryPlaces places;
   for (std::size_t s = 0; s < step.items.size(); ++s) {
     const StepItem& item = step.items[s];
     for (Pos i = item.start / ratio; i < (item.start + item.count) / ratio; ++i) {
       entries.push_back({static_cast<std::int32_t>(s), i});
-      sequence.push_back(static_cast<std::int32_t>(s));
-      index.push_back(i);
-      position.push_back(i * ratio);
+      places.sequence.push_back(static_cast<std::int32_t>(s));
+      places.index.push_back(i);
+      places.position.push_back(i * ratio);
     }
   }
   if (!entries.empty()) {
@@ -82,9 +89,7 @@ void compress_step(const Context& c, const StepView& step, const LayerWeights& l
     mix.round_bf16 = c.numerics.round_bf16;
     mix.out = entry;
     c.k.compress(mix);
-    finish_entries(c, layer, w, position, place.for_index, entry);
-    const std::vector<PagedRows> pages = paged_rows(c, step, place.stream);
-    c.k.store_rows({entry, sequence.data(), index.data(), pages.data()});
+    store_entries(c, step, layer, w, place, places, entry);
   }
   write_ring(c, step, place.raw_ring, raw);
 }

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "model/deepseek_v4/block.h"
 #include "model/deepseek_v4/draft.h"
+#include "model/deepseek_v4/fill.h"
 #include "model/deepseek_v4/step.h"
 
 namespace plumb::deepseek_v4 {
@@ -36,6 +37,8 @@ class Model final : public LanguageModel {
 
   Result<Mat<const float>> forward(std::span<const BatchItem> batch) override;
   Status draft(std::span<const DraftItem> items, const DraftPick& pick) override;
+  Status fill(SequenceState& state, Pos tokens, std::uint64_t seed) override;
+  double exercise(int tokens) override;
 
  private:
   Context context() {
@@ -88,6 +91,7 @@ Result<Mat<const float>> Model::forward(std::span<const BatchItem> batch) {
     block(c, step_, weights_.layers[i], map_.layers[i], static_cast<int>(i), a_);
     if (tap_.floats) tap_.floats("streams", static_cast<int>(i), a_.streams.slice(0, t));
   }
+  c.stage("head");
   gather_scored(batch);
   if (weights_.draft) draft_catch_up(c, step_, *weights_.draft, weights_, a_);
   const Mat<float> logits = a_.logits.slice(0, scored);
@@ -97,6 +101,7 @@ Result<Mat<const float>> Model::forward(std::span<const BatchItem> batch) {
     c.k.matmul({a_.normed.slice(0, scored), weights_.head, 0, false, logits});
   }
   PLUMB_TRY_STATUS(device_.sync());
+  c.stage("");
   return Mat<const float>(logits);
 }
 
@@ -108,6 +113,30 @@ Status Model::draft(std::span<const DraftItem> items, const DraftPick& pick) {
   PLUMB_CHECK(static_cast<int>(items.size()) <= info_.max_step_tokens);
   draft_tokens(context(), items, *weights_.draft, weights_, pick, host_logits_, a_);
   return device_.sync();
+}
+
+Status Model::fill(SequenceState& state, Pos tokens, std::uint64_t seed) {
+  PLUMB_CHECK(pool_ != nullptr && state.length() == 0);
+  fill_state(context(), weights_, state, tokens, seed, a_);
+  return device_.sync();
+}
+
+double Model::exercise(int tokens) {
+  PLUMB_CHECK(tokens > 0 && tokens <= info_.max_step_tokens);
+  const std::vector<Token> same(static_cast<std::size_t>(tokens), config_.bos);
+  step_.clear();
+  step_.add(nullptr, same, 0);
+  random_rows(a_.y.slice(0, 1), 1, 0, 0);
+  for (int t = 1; t < tokens; ++t) {
+    device_.copy(reinterpret_cast<std::byte*>(a_.y.row(t)),
+                 reinterpret_cast<const std::byte*>(a_.y.row(0)), a_.y.cols * sizeof(float));
+  }
+  Context c = context();
+  c.tap = nullptr;
+  const int last = static_cast<int>(weights_.layers.size()) - 1;
+  feed_forward(c, step_, weights_.layers.back().ffn, last, a_);
+  const double experts = config_.experts_per_token + config_.shared_experts;
+  return 2.0 * tokens * (3.0 * experts * config_.expert_dim + config_.experts) * config_.dim;
 }
 
 bool keeps_draft(const Config& config, const LoadOptions& options) {

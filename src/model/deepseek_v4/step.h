@@ -81,6 +81,11 @@ struct Context {
   const StateMap& map;
   StatePool* pool = nullptr;
   const Tap* tap = nullptr;
+
+  // Tells who listens that a stage of the step begins.
+  void stage(std::string_view name) const {
+    if (tap != nullptr && tap->stage) tap->stage(name);
+  }
 };
 
 // The rows of one ring as kernels see them: what is kept, and this step's rows beside it.
