@@ -447,6 +447,73 @@ TEST(KernelsAgree, index_top_k) {
   }
 }
 
+// Packed keys and queries that take every way through the scoring by integers: blocks of zeros, scales
+// of one row far apart and far from one, blocks without a number, queries that are no codes.
+TEST(KernelsAgree, index_top_k_of_packed_keys) {
+  Random random(32);
+  const int dim = 128, heads = 6, top_k = 9, tokens = 21, rows = 700, per_page = 50;
+  const auto row_of = [&](int kind) {
+    std::vector<float> x = random.normals(dim);
+    for (int b = 0; b < 4; ++b) {
+      float* block = x.data() + 32 * b;
+      float by = 1;
+      if (kind == 1) by = std::ldexp(1.0f, random.below(5));
+      if (kind == 2 && random.below(2) == 0) by = 0;
+      if (kind == 3) by = std::ldexp(1.0f, random.below(150) - 110);
+      if (kind == 4) by = std::ldexp(1.0f, -100);
+      if (kind == 5) by = 0;
+      for (int i = 0; i < 32; ++i) block[i] *= by;
+    }
+    if (kind == 6) x[40] = std::nanf("");
+    return x;
+  };
+  const auto bytes = static_cast<int>(row_bytes(kRowE2M1, dim));
+  for (const int strange : {0, 2, 7}) {  // how many kinds of keys and queries there are, but for one
+    std::vector<std::byte> memory(static_cast<std::size_t>(rows * bytes));
+    std::vector<std::int32_t> table;
+    for (int p = 0; p < rows / per_page; ++p) table.push_back(rows / per_page - 1 - p);
+    for (int r = 0; r < rows; ++r) {
+      const std::vector<float> x = row_of(strange == 0 ? 0 : random.below(strange));
+      encode_row(kRowE2M1, x.data(), dim, memory.data() + r * bytes);
+    }
+    const PagedRows pages{memory.data(), table.data(), per_page, per_page * bytes, kRowE2M1};
+    std::vector<float> q;
+    for (int n = 0; n < tokens * heads; ++n) {
+      const int kind = strange == 0 ? 0 : random.below(std::min(strange, 6));
+      std::vector<float> x = row_of(kind), code(dim);
+      encode_row(kRowE2M1, x.data(), dim, memory.data());
+      decode_row(kRowE2M1, memory.data(), dim, code.data());
+      const std::vector<float>& used = strange == 7 && random.below(10) == 0 ? x : code;
+      q.insert(q.end(), used.begin(), used.end());
+    }
+    const std::vector<float> first = row_of(0);
+    encode_row(kRowE2M1, first.data(), dim, memory.data());
+    const std::vector<float> w = random.normals(tokens * heads);
+    const std::vector<std::int32_t> sequence(static_cast<std::size_t>(tokens), 0);
+    std::vector<std::int64_t> visible;
+    for (int t = 0; t < tokens; ++t) visible.push_back(t == 3 ? 9 : t == 4 ? 700 : 500 + 7 * t);
+    expect_agreement("packed keys, " + std::to_string(strange), [&](Device& device) {
+      std::vector<std::int32_t> selected(static_cast<std::size_t>(tokens * top_k), -7);
+      std::vector<std::int32_t> count(static_cast<std::size_t>(tokens), -7);
+      IndexTopKArgs a;
+      a.q = Mat<const float>::dense(q.data(), tokens, heads * dim);
+      a.w = Mat<const float>::dense(w.data(), tokens, heads);
+      a.w_scale = 0.3f;
+      a.sequence = sequence.data();
+      a.visible = visible.data();
+      a.keys = &pages;
+      a.heads = heads;
+      a.dim = dim;
+      a.top_k = top_k;
+      a.selected = Mat<std::int32_t>::dense(selected.data(), tokens, top_k);
+      a.count = count.data();
+      device.kernels().index_top_k(a);
+      const std::vector<float> chosen = as_floats(selected), counts = as_floats(count);
+      return joined({&chosen, &counts});
+    });
+  }
+}
+
 TEST(KernelsAgree, attend) {
   for (const RowFormat format : {kRowF32, kRowBF16, row_e4m3(2), row_e4m3(16)}) {
     for (const int dim : {20, 40, 128, 147}) {

@@ -1,9 +1,8 @@
 #include <algorithm>
-#include <numeric>
 
 #include "device/cpu/kernels.h"
+#include "device/cpu/rows.h"
 #include "device/cpu/scratch.h"
-#include "device/ref/index.h"
 #include "device/ref/rows.h"
 
 namespace plumb {
@@ -11,43 +10,7 @@ namespace {
 
 using cpu::grow;
 
-constexpr int kBlock = 64;          // rows that are taken together
-constexpr int kKeysPerPiece = 512;  // of one token's scoring
-constexpr std::int64_t kScoresAtOnce = std::int64_t{1} << 24;
-
-// A row as fp32: in place when stored so, else decoded into scratch[width].
-const float* read_row(const cpu::KernelTable& table, RowFormat format, const std::byte* data,
-                      int width, float* scratch) {
-  switch (format.kind) {
-    case RowFormat::Kind::kF32:
-      return reinterpret_cast<const float*>(data);
-    case RowFormat::Kind::kBF16:
-      table.decode_bf16(data, width, scratch);
-      break;
-    case RowFormat::Kind::kE4M3:
-      table.decode_e4m3(data, width - format.plain, format.plain, scratch);
-      break;
-    case RowFormat::Kind::kE2M1:
-      table.decode_e2m1(data, width, scratch);
-      break;
-  }
-  return scratch;
-}
-
-// Rows [first, first + count) as fp32: in place when stored so, else decoded into scratch.
-void read_rows(const cpu::KernelTable& table, const PagedRows& pages, std::int64_t first, int count,
-               int width, float* scratch, const float** rows) {
-  for (int r = 0; r < count;) {
-    const std::int64_t slot = (first + r) % pages.rows_per_page;
-    const auto some =
-        static_cast<int>(std::min<std::int64_t>(count - r, pages.rows_per_page - slot));
-    const std::byte* data = ref::paged_row(pages, first + r, width);
-    for (const int end = r + some; r < end; ++r, data += row_bytes(pages.format, width)) {
-      float* decoded = scratch + static_cast<std::ptrdiff_t>(r) * width;
-      rows[r] = read_row(table, pages.format, data, width, decoded);
-    }
-  }
-}
+constexpr int kBlock = 64;  // rows that are taken together
 
 std::int64_t compressed_count(const AttendArgs& a, int t) {
   if (a.compressed == nullptr) return 0;
@@ -127,71 +90,6 @@ void CpuKernels::attend(const AttendArgs& a) {
     }
   };
   parallel(std::int64_t{tokens} * groups, 1, rows * a.heads * a.dim * 2, run);
-}
-
-void CpuKernels::score_keys(const IndexTopKArgs& a, const IndexWork& work, Scratch& scratch) {
-  float* decoded = grow(scratch.numbers, kBlock * a.dim);
-  const float** rows = grow(scratch.rows, kBlock);
-  const PagedRows& keys = a.keys[a.sequence[work.t]];
-  for (std::int64_t i = work.first; i < work.last;) {
-    const auto count = static_cast<int>(std::min<std::int64_t>(kBlock, work.last - i));
-    read_rows(table_, keys, i, count, a.dim, decoded, rows);
-    table_.index_scores(a.q.row(work.t), index_weights_.data() + work.t * a.heads, a.heads, a.dim,
-                        rows, count, work.score + i);
-    i += count;
-  }
-}
-
-void CpuKernels::index_top_k(const IndexTopKArgs& a) {
-  const int tokens = a.q.rows;
-  float* w = grow(index_weights_, tokens * a.heads);
-  for (int t = 0; t < tokens; ++t) {
-    for (int n = 0; n < a.heads; ++n) {
-      w[t * a.heads + n] = round_if(a.round_bf16, a.w.row(t)[n] * a.w_scale);
-    }
-  }
-  for (int first = 0; first < tokens;) {
-    // As many tokens as the scores of one round have room for.
-    int last = first;
-    std::int64_t keys = 0;
-    for (; last < tokens && (last == first || keys + a.visible[last] <= kScoresAtOnce); ++last) {
-      keys += a.visible[last] > a.top_k ? a.visible[last] : 0;
-    }
-    float* score = grow(scores_, keys);
-    std::uint32_t* sortable = grow(keys_, keys);
-    index_work_.clear();
-    float* next = score;
-    for (int t = first; t < last; ++t) {
-      const std::int64_t visible = a.visible[t];
-      a.count[t] = static_cast<std::int32_t>(std::min<std::int64_t>(visible, a.top_k));
-      if (visible <= a.top_k) {
-        std::iota(a.selected.row(t), a.selected.row(t) + visible, 0);
-        continue;
-      }
-      for (std::int64_t i = 0; i < visible; i += kKeysPerPiece) {
-        index_work_.push_back({t, i, std::min(visible, i + kKeysPerPiece), next});
-      }
-      next += visible;
-    }
-    const auto pieces = static_cast<std::int64_t>(index_work_.size());
-    parallel(pieces, 1, keys * a.heads * a.dim,
-             [&](std::int64_t begin, std::int64_t end, int thread) {
-               for (std::int64_t i = begin; i < end; ++i) {
-                 score_keys(a, index_work_[static_cast<std::size_t>(i)],
-                            scratch_[static_cast<std::size_t>(thread)]);
-               }
-             });
-    // The piece with a token's first keys chooses for it.
-    parallel(pieces, 1, keys * 20, [&](std::int64_t begin, std::int64_t end, int) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const IndexWork& work = index_work_[static_cast<std::size_t>(i)];
-        if (work.first != 0) continue;
-        ref::select_top_k(work.score, a.visible[work.t], a.top_k, sortable + (work.score - score),
-                          a.selected.row(work.t));
-      }
-    });
-    first = last;
-  }
 }
 
 void CpuKernels::store_rows(const StoreRowsArgs& a) {

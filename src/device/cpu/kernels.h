@@ -62,12 +62,12 @@ class CpuKernels final : public RefKernels {
     std::int64_t first_piece = 0;  // of the gate and up products
     bool shared = false;
   };
-  // Keys [first, last) of the sequence of token t, to be scored.
+  // Keys [first, last) to be scored for `tokens` tokens of one sequence from t on.
   struct IndexWork {
     int t = 0;
+    int tokens = 0;
     std::int64_t first = 0;
     std::int64_t last = 0;
-    float* score = nullptr;  // of key 0
   };
 
   // body(begin, end, thread) over [0, items); on this thread alone when `cost`, in fused steps, is
@@ -88,7 +88,10 @@ class CpuKernels final : public RefKernels {
   const float* mixing_logits(Mat<const float> streams, const WeightView& fn);
 
   void attend_heads(const AttendArgs& a, int t, int first_head, int last_head, Scratch& scratch);
-  void score_keys(const IndexTopKArgs& a, const IndexWork& work, Scratch& scratch);
+  void prepare_queries(const IndexTopKArgs& a);
+  std::int64_t plan_scoring(const IndexTopKArgs& a, int first, int last);
+  void score_block(const IndexTopKArgs& a, const IndexWork& work, std::int64_t first, int count,
+                   Scratch& scratch);
 
   void group_pairs(const MoeArgs& a);
   void expert_inputs(const MoeArgs& a);
@@ -106,6 +109,10 @@ class CpuKernels final : public RefKernels {
   std::vector<float> index_weights_, scores_;
   std::vector<std::uint32_t> keys_;
   std::vector<IndexWork> index_work_;
+  std::vector<float*> index_scores_;      // per token: of key 0
+  std::vector<std::byte> index_queries_;  // of all tokens, packed
+  std::int64_t index_query_bytes_ = 0;    // of one token
+  bool index_packed_ = false;             // packed keys are scored by integers
 
   // Of moe: pairs (token, expert) ordered by expert, the shared expert's pairs last.
   std::vector<ExpertGroup> groups_;

@@ -48,6 +48,24 @@ struct PooledRow {
   const float* ape = nullptr;
 };
 
+// score[t][i] = sum_n w[t][n] max(0, q[t][n] . keys[i]) of packed keys (kRowE2M1) of kPackedIndexDim
+// columns, for tokens that share them. `packed` holds what pack_index_queries made of q.
+inline constexpr int kPackedIndexDim = 128, kPackedIndexKeys = 64;
+constexpr std::int64_t packed_query_bytes(int heads) {
+  return std::int64_t{heads} * (kPackedIndexDim + 8);
+}
+struct IndexProduct {
+  const std::byte* const* keys = nullptr;
+  int count = 0;  // of keys, at most kPackedIndexKeys
+  int heads = 0;
+  int tokens = 0;
+  const float* const* q = nullptr;           // [tokens], each [heads * kPackedIndexDim]
+  const std::byte* const* packed = nullptr;  // [tokens]
+  const float* const* w = nullptr;           // [tokens], each [heads]
+  float* const* score = nullptr;             // [tokens], each with room for kPackedIndexKeys
+  float* scratch = nullptr;                  // [kPackedIndexKeys * kPackedIndexDim]
+};
+
 struct KernelTable {
   const char* name = nullptr;
   void (*multiply)(const TileProduct&) = nullptr;
@@ -63,6 +81,9 @@ struct KernelTable {
   // score[i] = sum_n w[n] max(0, q[n] . rows[i]).
   void (*index_scores)(const float* q, const float* w, int heads, int dim, const float* const* rows,
                        int count, float* score) = nullptr;
+  // The same bits for packed keys; null: this instruction set has nothing better.
+  void (*pack_index_queries)(const float* q, int heads, std::byte* out) = nullptr;
+  void (*index_products)(const IndexProduct&) = nullptr;
   void (*pool)(const PooledRow* rows, int count, int dim, bool round_bf16, float* out) = nullptr;
   float (*sum_of_squares)(const float* x, int n) = nullptr;  // in lanes
   void (*scale_row)(const float* x, const float* gain, float r, int n, bool round_bf16,

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "device/cpu/attention_loops.h"
-#include "device/cpu/cache_rows.h"
+#include "device/cpu/index_loops.h"
 #include "device/cpu/multiply.h"
 #include "device/cpu/row_loops.h"
 
@@ -18,6 +18,8 @@ static constexpr KernelTable make_table(const char* name) {
   table.decode_e4m3 = decode_e4m3;
   table.decode_e2m1 = decode_e2m1;
   table.index_scores = index_scores;
+  table.pack_index_queries = pack_index_queries;
+  table.index_products = index_products;
   table.pool = pool;
   table.sum_of_squares = sum_of_squares;
   table.scale_row = scale_row;
