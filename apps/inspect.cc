@@ -74,8 +74,9 @@ Result<ModelReport> read_model(const WeightStore& store, const InspectOptions& o
   PLUMB_TRY(totals, v4::check_inventory(report.config, store));
   report.totals = totals;
   v4::LoadOptions load;
-  if (options.numerics == "vendor") load.numerics = Numerics::vendor();
+  load.numerics = Numerics::named(options.numerics);
   load.max_draft = options.draft;
+  load.quick_drafts = true;
   load.max_rewind = std::max(load.max_rewind, load.max_draft);
   const StateLayout layout = v4::state_map(report.config, load).layout;
   report.state_per_token = layout.bytes_per_token();
@@ -128,7 +129,7 @@ void add_inspect(CLI::App& app, int& status) {
       ->transform(CLI::AsSizeValue(false))
       ->check(CLI::PositiveNumber);
   command->add_option("--numerics", options->numerics, "Arithmetic to plan for")
-      ->check(CLI::IsMember({"plain", "vendor"}))
+      ->check(CLI::IsMember({"plain", "vendor", "fast"}))
       ->capture_default_str();
   command->add_option("--draft", options->draft, "Plan for drafts of so many tokens")
       ->check(CLI::Range(0, 16))

@@ -32,8 +32,9 @@ std::filesystem::path model_directory(const std::string& model) {
 
 v4::LoadOptions load_options(const StackOptions& options) {
   v4::LoadOptions load;
-  load.numerics = options.numerics == "vendor" ? Numerics::vendor() : Numerics::plain();
+  load.numerics = Numerics::named(options.numerics);
   load.max_draft = options.draft;
+  load.quick_drafts = true;
   load.max_rewind = std::max(load.max_rewind, load.max_draft);
   load.max_scored_rows = std::max(options.max_scored_rows, options.draft + 1);
   if (options.step_tokens > 0) load.max_step_tokens = options.step_tokens;
@@ -83,7 +84,7 @@ Status check_options(const StackOptions& options, const v4::Config& config) {
     return Error{Code::kUnsupported, str("--draft is ", options.draft,
                                          ", but this checkpoint has no block that drafts (mtp.0).")};
   }
-  if (options.numerics == "vendor") return v4::check_vendor_numerics(config);
+  if (options.numerics != "plain") return v4::check_vendor_numerics(config);
   return {};
 }
 
@@ -135,8 +136,8 @@ Status start_engine(const StackOptions& options, Stack& stack) {
 
 void add_stack_options(CLI::App& command, StackOptions& options) {
   command.add_option("--model", options.model, "Model directory (default: the bundled model)");
-  command.add_option("--numerics", options.numerics, "Arithmetic: plain, or vendor with every rounding of the published reference")
-      ->check(CLI::IsMember({"plain", "vendor"}))
+  command.add_option("--numerics", options.numerics, "Arithmetic: plain, vendor with every rounding of the published reference, or fast with cheaper products")
+      ->check(CLI::IsMember({"plain", "vendor", "fast"}))
       ->capture_default_str();
   command.add_option("--threads", options.threads, "Compute threads (default: one per usable core)")
       ->check(CLI::Range(0, 4096));

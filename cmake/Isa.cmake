@@ -3,6 +3,9 @@
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   file(GLOB_RECURSE v3 CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/device/cpu/*_avx2.cc)
   file(GLOB_RECURSE v4 CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/device/cpu/*_avx512.cc)
+  file(GLOB_RECURSE v4_dots CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/device/cpu/*_avx512_bf16.cc)
+  set_source_files_properties(${v4_dots} PROPERTIES COMPILE_OPTIONS
+    "-march=x86-64-v4;-mavx512vnni;-mavx512vbmi;-mavx512bf16;-mprefer-vector-width=512;-O3")
   set_source_files_properties(${v3} PROPERTIES COMPILE_OPTIONS "-march=x86-64-v3;-O3")
   set_source_files_properties(${v4} PROPERTIES COMPILE_OPTIONS "-march=x86-64-v4;-mprefer-vector-width=512;-O3")
 endif()

@@ -50,6 +50,9 @@ class Device {
   virtual ~Device() = default;
   virtual std::string_view name() const = 0;  // "ref", "cpu/avx512", "cpu/baseline"
   virtual int threads() const = 0;
+  // The order of summation of `fast` products: "chain", as ref does them, or a name of the device's
+  // own. A literal.
+  virtual std::string_view fast_products() const { return "chain"; }
 
   Result<Buffer> allocate(std::size_t bytes);  // kExhausted names the size
 
@@ -74,7 +77,7 @@ class Device {
 
 struct DeviceOptions {
   std::string name = "auto";  // "auto", "cpu", "ref"
-  std::string isa = "auto";   // CPU only: "auto", "baseline", "avx2", "avx512"
+  std::string isa = "auto";   // CPU only: "auto", or one of cpu::usable_tiers()
   int threads = 0;            // CPU only; 0 = one per usable core
 };
 // kInvalid/kUnsupported name the option, its value and what this machine has.

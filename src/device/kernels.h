@@ -68,6 +68,8 @@ struct MatMulArgs {
   int k_block = 0;
   bool round_bf16 = false;
   Mat<float> out;      // [t, n]
+  bool fast = false;   // x as fast_input() says; sums in an order of the device's own, the same for
+                       // every number of tokens; k_block is not looked at
 };
 
 // Rotates the last rope_dim columns of every head, interleaved pairs (spec 2.3), in place.
@@ -251,6 +253,7 @@ struct MoeArgs {
   int k_block_shared = 0;
   bool quantise_inputs = false;            // E4M3 per 128 before every product
   bool round_bf16 = false;                 // products, the activation, and the final sum (once)
+  bool fast = false;                       // the products, as in MatMulArgs
   Mat<float> out;                          // [t, d]
 };
 

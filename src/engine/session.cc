@@ -73,7 +73,7 @@ Result<std::vector<std::byte>> EngineCore::save_session(const std::string& name)
   std::vector<std::byte> out;
   put_text(out, kMagic);
   put_u32(out, kVersion);
-  for (const std::string_view id : {std::string_view(info.fingerprint), info.numerics.id()}) {
+  for (const std::string& id : {info.fingerprint, info.numerics.id()}) {
     put_u32(out, static_cast<std::uint32_t>(id.size()));
     put_text(out, id);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace plumb {
@@ -9,6 +10,7 @@ namespace plumb {
 enum class NumericsMode : std::uint8_t {
   kPlain,   // weights dequantised exactly, fp32 activations and rows, no rounding, no simulation
   kVendor,  // every rounding and cache simulation of the published reference, June 2026 revision
+  kFast,    // cheaper products: activations to int8 or bfloat16; caches as in vendor
 };
 
 // One switch per rounding point; docs/NUMERICS.md lists them with their places in the forward pass
@@ -22,15 +24,29 @@ struct Numerics {
   bool simulate_index = false;    // indexer queries and keys: Hadamard, then E2M1 per 32
   bool round_probabilities = false;  // attention probabilities to bfloat16 before the weighted sum
   bool list_blocks = false;       // attention's running maximum moves per 64 places of the row list
+  bool fast_products = false;     // products as the device does them fastest (device/fast_input.h)
+  std::string_view products = "chain";  // whose order of summation they take; a literal
 
   static constexpr Numerics plain() { return {}; }
   static constexpr Numerics vendor() {
-    return {NumericsMode::kVendor, true, true, true, true, true, true, true};
+    return {NumericsMode::kVendor, true, true, true, true, true, true, true, false, "chain"};
+  }
+  static constexpr Numerics fast() {
+    Numerics n;
+    n.mode = NumericsMode::kFast;
+    n.simulate_kv = n.simulate_index = n.fast_products = true;
+    return n;
+  }
+  // "plain", "vendor", "fast": as options name them. Anything else is plain.
+  static constexpr Numerics named(std::string_view name) {
+    return name == "vendor" ? vendor() : name == "fast" ? fast() : plain();
   }
   // Names the arithmetic in caches, saved states, logs and benchmarks. Changes whenever a byte of
-  // the results could.
-  constexpr std::string_view id() const {
-    return mode == NumericsMode::kPlain ? "plain-1" : "vendor-2026-06-1";
+  // the results could: that of fast products carries the device's Device::fast_products().
+  std::string id() const {
+    if (mode == NumericsMode::kPlain) return "plain-1";
+    if (mode == NumericsMode::kVendor) return "vendor-2026-06-1";
+    return "fast-1-" + std::string(products);
   }
 };
 

@@ -21,6 +21,7 @@ class CpuDevice final : public RefDevice {
 
   CpuDevice(const cpu::KernelTable& table, int threads, std::int64_t worth_waking = kWorthWaking);
 
+  std::string_view fast_products() const override { return kernels_.fast_products(); }
   std::string_view name() const override { return name_; }
   int threads() const override { return pool_.size(); }
 

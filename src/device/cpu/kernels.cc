@@ -105,16 +105,83 @@ void CpuKernels::multiply_row_major(const Product& p, int first_tile, int last_t
     for (int t = 0; t < p.tokens; ++t) out[t] = p.out[t] + first_row;
     const cpu::TileShape shape{std::min(cpu::kTileRows, w.rows - first_row), w.cols, w.cols, 0, 32};
     table_.multiply({reinterpret_cast<const std::byte*>(tile), Element::kF32, shape, p.x, out,
-                     p.tokens, p.k_block, p.round_bf16, 0, 1});
+                     p.tokens, p.k_block, p.round_bf16, 0, 1, nullptr});
+  }
+}
+
+// The tier's own loops read tiles only: each is made in scratch, its scales one per row.
+void CpuKernels::multiply_row_major_prepared(const Product& p, int first_tile, int last_tile,
+                                             int thread) {
+  const WeightView& w = *p.w;
+  Scratch& scratch = scratch_[static_cast<std::size_t>(thread)];
+  float** out = grow(scratch.out, p.tokens);
+  WeightView rows = w;
+  const cpu::TileShape whole = cpu::tile_shape(w);
+  const std::size_t scale_row = static_cast<std::size_t>(whole.scale_bytes * whole.groups());
+  std::byte* scales = grow(scratch.scales, scale_row * cpu::kTileRows);
+  if (w.scales != nullptr) {
+    rows.scales = scales;
+    rows.format.block_rows = 1;
+  }
+  for (int i = first_tile; i < last_tile; ++i) {
+    const int first = i * cpu::kTileRows;
+    rows.rows = std::min(cpu::kTileRows, w.rows - first);
+    rows.data = w.data + static_cast<std::size_t>(first) * row_bytes(w.format, w.cols);
+    for (int r = 0; w.scales != nullptr && r < rows.rows; ++r) {
+      const auto block = static_cast<std::size_t>((first + r) / w.format.block_rows);
+      std::copy_n(w.scales + block * scale_row, scale_row,
+                  scales + static_cast<std::size_t>(r) * scale_row);
+    }
+    const cpu::TileShape shape = cpu::tile_shape(rows);
+    std::byte* tile = grow(scratch.tile, shape.total_bytes());
+    std::fill_n(tile, shape.total_bytes(), std::byte{0});
+    // A NaN code is no reason to stop here: it shows in the result.
+    (void)cpu::tile_rows(rows, 0, rows.rows, tile);
+    for (int t = 0; t < p.tokens; ++t) out[t] = p.out[t] + first;
+    table_.multiply_prepared(
+        {tile, w.format.element, shape, nullptr, out, p.tokens, 0, false, 0, 1, p.prepared});
   }
 }
 
 void CpuKernels::multiply(const Product& p, int first_tile, int last_tile, int thread) {
   if (p.w->layout == Layout::kRowMajor) {
-    return multiply_row_major(p, first_tile, last_tile, thread);
+    return p.prepared != nullptr ? multiply_row_major_prepared(p, first_tile, last_tile, thread)
+                                 : multiply_row_major(p, first_tile, last_tile, thread);
+  }
+  if (p.prepared != nullptr) {
+    return table_.multiply_prepared({p.w->data, p.w->format.element, cpu::tile_shape(*p.w), nullptr,
+                                     p.out, p.tokens, 0, false, first_tile, last_tile, p.prepared});
   }
   table_.multiply({p.w->data, p.w->format.element, cpu::tile_shape(*p.w), p.x, p.out, p.tokens,
-                   p.k_block, p.round_bf16, first_tile, last_tile});
+                   p.k_block, p.round_bf16, first_tile, last_tile, nullptr});
+}
+
+std::size_t CpuKernels::fast_row_bytes(FastInput kind, int cols) const {
+  const std::size_t bytes = own_form(kind) ? table_.prepared_bytes(kind, cols)
+                                           : sizeof(float) * static_cast<std::size_t>(cols);
+  return (bytes + 63) / 64 * 64;
+}
+
+void CpuKernels::write_fast_row(FastInput kind, const float* x, int cols, std::byte* out) const {
+  if (own_form(kind)) return table_.prepare(kind, x, cols, out);
+  round_fast_input(kind, x, cols, reinterpret_cast<float*>(out));
+}
+
+void CpuKernels::make_fast_rows(FastInput kind, const float* const* x, int tokens, int cols,
+                                FastRows& rows) {
+  const std::size_t bytes = fast_row_bytes(kind, cols);
+  std::byte* memory = grow(rows.memory, bytes * static_cast<std::size_t>(tokens));
+  const float** floats = grow(rows.x, tokens);
+  const std::byte** prepared = grow(rows.prepared, tokens);
+  for (int t = 0; t < tokens; ++t) {
+    prepared[t] = memory + bytes * static_cast<std::size_t>(t);
+    floats[t] = reinterpret_cast<const float*>(prepared[t]);
+  }
+  parallel(tokens, 4, std::int64_t{tokens} * cols, [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t t = begin; t < end; ++t) {
+      write_fast_row(kind, x[t], cols, memory + bytes * static_cast<std::size_t>(t));
+    }
+  });
 }
 
 void CpuKernels::matmul(const MatMulArgs& a) {
@@ -126,6 +193,14 @@ void CpuKernels::matmul(const MatMulArgs& a) {
     x[t] = a.x.row(t);
     out[t] = a.out.row(t);
   }
+  const FastInput kind = a.fast ? fast_input(a.w) : FastInput::kExact;
+  const std::byte* const* prepared = nullptr;
+  if (kind != FastInput::kExact) {
+    make_fast_rows(kind, x, tokens, a.x.cols, fast_rows_);
+    if (own_form(kind)) prepared = fast_rows_.prepared.data();
+    x = fast_rows_.x.data();
+  }
+  const int k_block = a.fast ? 0 : a.k_block;
   const int tiles = (a.w.rows + cpu::kTileRows - 1) / cpu::kTileRows;
   const int piece = tiles_per_piece(tiles);
   // Decoding a row-major tile is dear: all its tokens stay together.
@@ -136,9 +211,9 @@ void CpuKernels::matmul(const MatMulArgs& a) {
       const auto c = static_cast<int>(i / pieces), first = static_cast<int>(i % pieces);
       const auto count = static_cast<int>(std::min<std::int64_t>(end - i, pieces - first));
       const int token = c * chunk;
-      multiply(
-          {&a.w, x + token, out + token, std::min(chunk, tokens - token), a.k_block, a.round_bf16},
-          first * piece, std::min(tiles, (first + count) * piece), thread);
+      multiply({&a.w, x + token, out + token, std::min(chunk, tokens - token), k_block,
+                a.round_bf16, prepared == nullptr ? nullptr : prepared + token},
+               first * piece, std::min(tiles, (first + count) * piece), thread);
       i += count;
     }
   };

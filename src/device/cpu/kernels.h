@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/float_env.h"
@@ -18,6 +19,11 @@ class CpuKernels final : public RefKernels {
  public:
   // Operations of fewer than `worth_waking` fused steps stay on the calling thread.
   CpuKernels(const cpu::KernelTable& table, ThreadPool& pool, std::int64_t worth_waking);
+
+  // Device::fast_products().
+  std::string_view fast_products() const {
+    return table_.multiply_prepared != nullptr ? table_.name : "chain";
+  }
 
   void embed(const EmbedArgs&) override;
   void rms_norm(const RmsNormArgs&) override;
@@ -43,6 +49,8 @@ class CpuKernels final : public RefKernels {
     std::vector<const float*> rows;
     std::vector<cpu::PooledRow> pooled;
     std::vector<cpu::AttendState> states;
+    std::vector<std::int32_t> places;
+    std::vector<std::byte> tile, scales;
   };
   // One product of several tokens, in parts by tiles of output rows.
   struct Product {
@@ -52,6 +60,13 @@ class CpuKernels final : public RefKernels {
     int tokens = 0;
     int k_block = 0;
     bool round_bf16 = false;
+    const std::byte* const* prepared = nullptr;  // fast, by the tier's own loops: instead of x
+  };
+  // Activation rows as fast products take them: rounded floats, or rows of the tier's own form.
+  struct FastRows {
+    std::vector<std::byte> memory;
+    std::vector<const float*> x;
+    std::vector<const std::byte*> prepared;
   };
   // The pairs (token, expert) of one expert.
   struct ExpertGroup {
@@ -59,6 +74,7 @@ class CpuKernels final : public RefKernels {
     int first = 0;
     int count = 0;
     int k_up = 0, k_down = 0;
+    FastInput kind_up = FastInput::kExact, kind_down = FastInput::kExact;
     std::int64_t first_piece = 0;  // of the gate and up products
     bool shared = false;
   };
@@ -84,17 +100,28 @@ class CpuKernels final : public RefKernels {
 
   void multiply(const Product& p, int first_tile, int last_tile, int thread);
   void multiply_row_major(const Product& p, int first_tile, int last_tile, int thread);
+  void multiply_row_major_prepared(const Product& p, int first_tile, int last_tile, int thread);
   int tiles_per_piece(int tiles) const;
+  bool own_form(FastInput kind) const {
+    return kind != FastInput::kExact && table_.multiply_prepared != nullptr;
+  }
+  std::size_t fast_row_bytes(FastInput kind, int cols) const;
+  void write_fast_row(FastInput kind, const float* x, int cols, std::byte* out) const;
+  // `tokens` rows of `cols` columns into `rows`, and pointers to them in the one list that
+  // own_form() says.
+  void make_fast_rows(FastInput kind, const float* const* x, int tokens, int cols, FastRows& rows);
   const float* mixing_logits(Mat<const float> streams, const WeightView& fn);
 
   void attend_heads(const AttendArgs& a, int t, int first_head, int last_head, Scratch& scratch);
   void prepare_queries(const IndexTopKArgs& a);
   std::int64_t plan_scoring(const IndexTopKArgs& a, int first, int last);
+  void choose_keys(const IndexTopKArgs& a, int t, Scratch& scratch);
   void score_block(const IndexTopKArgs& a, const IndexWork& work, std::int64_t first, int count,
                    Scratch& scratch);
 
   void group_pairs(const MoeArgs& a);
   void expert_inputs(const MoeArgs& a);
+  void expert_fast_inputs(const MoeArgs& a, int inter);
   void expert_up(const MoeArgs& a);
   void expert_activation(const MoeArgs& a);
   void expert_down(const MoeArgs& a);
@@ -105,6 +132,7 @@ class CpuKernels final : public RefKernels {
   std::vector<Scratch> scratch_;      // one per thread
   std::vector<const float*> x_rows_;  // of a product
   std::vector<float*> out_rows_;
+  FastRows fast_rows_;
   std::vector<float> logits_;  // of the router and of mHC
   std::vector<float> index_weights_, scores_;
   std::vector<std::uint32_t> keys_;
@@ -121,6 +149,10 @@ class CpuKernels final : public RefKernels {
   std::vector<const float*> pair_x_, pair_a_;
   std::vector<float*> pair_g_, pair_u_, y_rows_;
   std::vector<float> quantised_, gate_, up_, y_;
+  FastRows fast_inputs_[3];            // by FastInput
+  std::vector<std::byte> fast_acts_;   // of the down products
+  std::vector<const std::byte*> pair_fast_x_;
+  std::vector<std::byte*> pair_fast_a_;
   std::vector<std::int32_t> cursor_;
 };
 

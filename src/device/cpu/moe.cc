@@ -30,9 +30,16 @@ void CpuKernels::group_pairs(const MoeArgs& a) {
     cursor[e + 1] += cursor[e];
     if (count == 0) continue;
     groups_.push_back({&a.experts[static_cast<std::size_t>(e)], cursor[e], count, a.k_block_up,
-                       a.k_block_down, 0, false});
+                       a.k_block_down, FastInput::kExact, FastInput::kExact, 0, false});
   }
-  groups_.push_back({&a.shared, tokens * k, tokens, a.k_block_shared, a.k_block_shared, 0, true});
+  groups_.push_back({&a.shared, tokens * k, tokens, a.k_block_shared, a.k_block_shared,
+                     FastInput::kExact, FastInput::kExact, 0, true});
+  for (ExpertGroup& g : groups_) {
+    if (!a.fast) break;
+    g.k_up = g.k_down = 0;
+    g.kind_up = fast_input(g.weights->w1);
+    g.kind_down = fast_input(g.weights->w2);
+  }
   int* token = grow(pair_token_, pairs);
   float* weight = grow(pair_weight_, pairs);
   for (int t = 0; t < tokens; ++t) {
@@ -68,6 +75,41 @@ void CpuKernels::expert_inputs(const MoeArgs& a) {
     pair_a_[i] = pair_g_[i] = gate + i * static_cast<std::size_t>(inter);
     pair_u_[i] = up + i * static_cast<std::size_t>(inter);
   }
+  if (a.fast) expert_fast_inputs(a, inter);
+}
+
+// Each kind of input once per token, and where every pair finds its own; room for the activations.
+void CpuKernels::expert_fast_inputs(const MoeArgs& a, int inter) {
+  const int tokens = a.x.rows, d = a.x.cols, pairs = tokens * (a.expert.cols + 1);
+  bool made[3] = {};
+  grow(x_rows_, tokens);
+  for (int t = 0; t < tokens; ++t) x_rows_[static_cast<std::size_t>(t)] = a.x.row(t);
+  std::size_t bytes = 0;
+  for (const ExpertGroup& g : groups_) {
+    const auto kind = static_cast<std::size_t>(g.kind_up);
+    if (!made[kind] && g.kind_up != FastInput::kExact) {
+      make_fast_rows(g.kind_up, x_rows_.data(), tokens, d, fast_inputs_[kind]);
+      made[kind] = true;
+    }
+    bytes = std::max(bytes, fast_row_bytes(g.kind_down, inter));
+  }
+  std::byte* memory = grow(fast_acts_, bytes * static_cast<std::size_t>(pairs));
+  grow(pair_fast_x_, pairs);
+  grow(pair_fast_a_, pairs);
+  for (const ExpertGroup& g : groups_) {
+    for (int p = g.first; p < g.first + g.count; ++p) {
+      const auto i = static_cast<std::size_t>(p);
+      if (g.kind_up != FastInput::kExact) {
+        const FastRows& rows = fast_inputs_[static_cast<std::size_t>(g.kind_up)];
+        pair_x_[i] = rows.x[static_cast<std::size_t>(pair_token_[i])];
+        pair_fast_x_[i] = rows.prepared[static_cast<std::size_t>(pair_token_[i])];
+      }
+      if (g.kind_down != FastInput::kExact) {
+        pair_fast_a_[i] = memory + bytes * i;
+        pair_a_[i] = reinterpret_cast<const float*>(pair_fast_a_[i]);
+      }
+    }
+  }
 }
 
 // g = w1 x and u = w3 x for every pair: pieces are panels, first of w1, then of w3, group by group.
@@ -94,7 +136,7 @@ void CpuKernels::expert_up(const MoeArgs& a) {
       const int tile = (gate ? local : local - per_half) * piece;
       const auto first = static_cast<std::size_t>(g.first);
       multiply({&w, pair_x_.data() + first, (gate ? pair_g_ : pair_u_).data() + first, g.count,
-                g.k_up, a.round_bf16},
+                g.k_up, a.round_bf16, own_form(g.kind_up) ? pair_fast_x_.data() + first : nullptr},
                tile, std::min(tiles_of(w), tile + piece), thread);
     }
   };
@@ -103,6 +145,7 @@ void CpuKernels::expert_up(const MoeArgs& a) {
 
 void CpuKernels::expert_activation(const MoeArgs& a) {
   const int pairs = a.x.rows * (a.expert.cols + 1);
+  const FastInput routed = groups_.front().kind_down, last = groups_.back().kind_down;
   const auto run = [&](std::int64_t begin, std::int64_t end, int) {
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
       const bool shared = i >= static_cast<std::size_t>(groups_.back().first);
@@ -111,6 +154,9 @@ void CpuKernels::expert_activation(const MoeArgs& a) {
       if (a.quantise_inputs) {
         table_.fake_quant_e4m3(pair_g_[i], inter, kInputBlock, pair_g_[i]);
       }
+      const FastInput kind = shared ? last : routed;
+      if (kind == FastInput::kExact) continue;
+      write_fast_row(kind, pair_g_[i], inter, pair_fast_a_[i]);
     }
   };
   parallel(pairs, 1, std::int64_t{pairs} * a.shared.w1.rows * 20, run);
@@ -132,9 +178,9 @@ void CpuKernels::expert_down(const MoeArgs& a) {
     for (int t = 0; t < tokens; ++t) std::fill_n(a.out.row(t) + row, rows, 0.0f);
     for (const ExpertGroup& g : groups_) {
       const auto first = static_cast<std::size_t>(g.first);
-      multiply(
-          {&g.weights->w2, pair_a_.data() + first, y_rows_.data(), g.count, g.k_down, a.round_bf16},
-          first_tile, last_tile, thread);
+      multiply({&g.weights->w2, pair_a_.data() + first, y_rows_.data(), g.count, g.k_down,
+                a.round_bf16, own_form(g.kind_down) ? pair_fast_a_.data() + first : nullptr},
+               first_tile, last_tile, thread);
       for (int i = 0; i < g.count; ++i) {
         const int t = pair_token_[first + static_cast<std::size_t>(i)];
         table_.add(y_rows_[static_cast<std::size_t>(i)] + row, rows, g.shared && a.round_bf16,

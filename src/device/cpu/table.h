@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "device/cpu/tiles.h"
+#include "device/fast_input.h"
 #include "tensor/row_format.h"
 #include "tensor/tensor.h"
 
@@ -26,6 +27,7 @@ struct TileProduct {
   bool round_bf16 = false;
   int first_tile = 0;
   int last_tile = 0;
+  const std::byte* const* prepared = nullptr;  // [tokens], multiply_prepared(): instead of x
 };
 
 // One head's softmax so far.
@@ -69,6 +71,12 @@ struct IndexProduct {
 struct KernelTable {
   const char* name = nullptr;
   void (*multiply)(const TileProduct&) = nullptr;
+  // Products of `fast` numerics for the weights that fast_input() names; null: this instruction set
+  // has nothing better than multiply() with rounded activations. A prepared row is the tier's own form
+  // of one. k_block and round_bf16 are not looked at.
+  std::size_t (*prepared_bytes)(FastInput kind, int cols) = nullptr;
+  void (*prepare)(FastInput kind, const float* x, int cols, std::byte* out) = nullptr;
+  void (*multiply_prepared)(const TileProduct&) = nullptr;
   // Up to 64 rows of one block, in order.
   void (*attend_block)(const AttendShape&, const float* q, const float* const* rows, int count,
                        AttendState& state) = nullptr;
@@ -84,6 +92,11 @@ struct KernelTable {
   // The same bits for packed keys; null: this instruction set has nothing better.
   void (*pack_index_queries)(const float* q, int heads, std::byte* out) = nullptr;
   void (*index_products)(const IndexProduct&) = nullptr;
+  // index_loops.h.
+  bool (*group_maxima)(const float* score, std::int64_t groups, int vectors,
+                       float* maxima) = nullptr;
+  std::int64_t (*places_from)(const float* score, std::int64_t n, float least,
+                              std::int32_t* place) = nullptr;
   void (*pool)(const PooledRow* rows, int count, int dim, bool round_bf16, float* out) = nullptr;
   float (*sum_of_squares)(const float* x, int n) = nullptr;  // in lanes
   void (*scale_row)(const float* x, const float* gain, float r, int n, bool round_bf16,
@@ -114,6 +127,7 @@ const KernelTable& baseline_table();
 #if defined(__x86_64__)
 const KernelTable& avx2_table();
 const KernelTable& avx512_table();
+const KernelTable& avx512_bf16_table();
 #endif
 
 }  // namespace plumb::cpu

@@ -3,7 +3,7 @@
 
 #include "device/cpu/attention_loops.h"
 #include "device/cpu/index_loops.h"
-#include "device/cpu/multiply.h"
+#include "device/cpu/multiply_fast.h"
 #include "device/cpu/row_loops.h"
 
 namespace plumb::cpu::PLUMB_TIER {
@@ -12,6 +12,11 @@ static constexpr KernelTable make_table(const char* name) {
   KernelTable table{};
   table.name = name;
   table.multiply = [](const TileProduct& a) { multiply_any(a); };
+  if constexpr (kHasDotProducts) {
+    table.prepared_bytes = prepared_bytes;
+    table.prepare = prepare;
+    table.multiply_prepared = multiply_prepared;
+  }
   table.attend_block = attend_block;
   table.attend_finish = attend_finish;
   table.decode_bf16 = decode_bf16;
@@ -20,6 +25,8 @@ static constexpr KernelTable make_table(const char* name) {
   table.index_scores = index_scores;
   table.pack_index_queries = pack_index_queries;
   table.index_products = index_products;
+  table.group_maxima = group_maxima;
+  table.places_from = places_from;
   table.pool = pool;
   table.sum_of_squares = sum_of_squares;
   table.scale_row = scale_row;

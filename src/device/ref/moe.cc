@@ -41,7 +41,7 @@ class ExpertRun {
   void product(const WeightView& w, const float* x, int k_block, std::vector<float>& y) {
     y.resize(static_cast<std::size_t>(w.rows));
     kernels_.matmul({Mat<const float>::dense(x, 1, w.cols), w, k_block, a_.round_bf16,
-                     Mat<float>::dense(y.data(), 1, w.rows)});
+                     Mat<float>::dense(y.data(), 1, w.rows), a_.fast});
   }
 
   Kernels& kernels_;

@@ -81,7 +81,8 @@ void output(const Context& c, const LayerWeights& layer, int t, Activations& a) 
   for (int g = 0; g < m.out_groups; ++g) {
     // The reference multiplies unquantised activations here (spec 2.4, U9).
     c.k.matmul({a.o.slice(0, t).columns(g * width, width), layer.attn.wo_a[g], 0,
-                c.numerics.round_bf16, a.v.slice(0, t).columns(g * m.out_rank, m.out_rank)});
+                c.numerics.round_bf16, a.v.slice(0, t).columns(g * m.out_rank, m.out_rank),
+                c.numerics.fast_products});
   }
   linear(c, a.v.slice(0, t), layer.attn.wo_b, a.quantised, a.f.slice(0, t));
 }

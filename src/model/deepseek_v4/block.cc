@@ -51,6 +51,7 @@ void feed_forward(const Context& c, const StepView& step, const FfnWeights& w, i
   moe.quantise_inputs =
       c.numerics.quantise_inputs && w.experts.front().w1.format.scale != ScaleType::kNone;
   moe.round_bf16 = c.numerics.round_bf16;
+  moe.fast = c.numerics.fast_products;
   moe.out = a.f.slice(0, t);
   c.k.moe(moe);
 }

@@ -60,8 +60,8 @@ void compress_step(const Context& c, const StepView& step, const LayerWeights& l
   const int half = w.wkv.rows;  // c * D
   raw = Mat<float>::dense(raw.data, t, 2 * half);
   const Mat<const float> y = a.y.slice(0, t);
-  c.k.matmul({y, w.wkv, 0, false, raw.columns(0, half)});
-  c.k.matmul({y, w.wgate, 0, false, raw.columns(half, half)});
+  c.k.matmul({y, w.wkv, 0, false, raw.columns(0, half), c.numerics.fast_products});
+  c.k.matmul({y, w.wgate, 0, false, raw.columns(half, half), c.numerics.fast_products});
 
   std::vector<CompressArgs::Entry> entries;
   EntryPlaces places;

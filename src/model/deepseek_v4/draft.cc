@@ -114,7 +114,8 @@ void draft_tokens(const Context& c, std::span<const DraftItem> items, const Draf
     for (int first = 0; first < t; first += a.logits.rows) {
       const int count = std::min(a.logits.rows, t - first);
       head_input(c, w.hc_head, w.norm, a.streams.slice(first, count), a.normed.slice(0, count));
-      c.k.matmul({a.normed.slice(0, count), all.head, 0, false, a.logits.slice(0, count)});
+      c.k.matmul({a.normed.slice(0, count), w.head, 0, false, a.logits.slice(0, count),
+                  c.numerics.fast_products});
       for (int r = 0; r < count; ++r) {
         c.device.download(std::as_writable_bytes(std::span(host_logits)),
                           reinterpret_cast<const std::byte*>(a.logits.row(r)));

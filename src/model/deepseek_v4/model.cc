@@ -21,6 +21,7 @@ class Model final : public LanguageModel {
     info_.name = config_.model_type;
     info_.fingerprint = std::move(fingerprint);
     info_.numerics = options.numerics;
+    info_.numerics.products = device.fast_products();
     info_.vocab = config_.vocab;
     info_.max_positions = config_.max_positions;
     info_.bos = config_.bos;
@@ -98,7 +99,8 @@ Result<Mat<const float>> Model::forward(std::span<const BatchItem> batch) {
   if (scored > 0) {
     head_input(c, weights_.hc_head, weights_.norm, a_.scored.slice(0, scored), a_.normed.slice(0, scored));
     if (tap_.floats) tap_.floats("norm", -1, a_.normed.slice(0, scored));
-    c.k.matmul({a_.normed.slice(0, scored), weights_.head, 0, false, logits});
+    c.k.matmul({a_.normed.slice(0, scored), weights_.head, 0, false, logits,
+                info_.numerics.fast_products});
   }
   PLUMB_TRY_STATUS(device_.sync());
   c.stage("");

@@ -157,6 +157,7 @@ void linear(const Context& c, Mat<const float> x, const WeightView& w, Mat<float
   args.k_block = k_block(c, w);
   args.round_bf16 = c.numerics.round_bf16;
   args.out = out;
+  args.fast = c.numerics.fast_products;
   c.k.matmul(args);
 }
 
