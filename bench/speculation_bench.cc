@@ -1,7 +1,7 @@
 // What speculation gains or loses on a checkpoint with a draft block, drafts being right as often
 // as scripted. Usage:
 //
-//   speculation_bench DIR [--numerics plain|vendor] [--threads N] [--drafts 3] [--pairs 20]
+//   speculation_bench DIR [--numerics fast|plain|vendor] [--threads N] [--drafts 3] [--pairs 20]
 //                     [--tokens 96] [--right 0,0.3,0.6,0.8,0.9] [--batch 1,2,4]
 //
 // Pairs of runs, with and without drafts, take turns; a pair counts if the read bandwidth just
@@ -38,7 +38,7 @@ constexpr double kSteady = 1.1;  // probes beside a pair may differ by this fact
 constexpr std::size_t kProbeBytes = std::size_t{256} << 20;
 
 struct Options {
-  std::string directory, numerics = "plain";
+  std::string directory, numerics = "fast";
   int threads = 0, drafts = 3, pairs = 20, tokens = 96;
   std::vector<double> right = {0, 0.3, 0.6, 0.8, 0.9}, batch = {1, 2, 4};
 };
@@ -93,8 +93,9 @@ Result<std::unique_ptr<Loaded>> load(const Options& o) {
   loaded->store = std::move(store);
   PLUMB_TRY(config, v4::Config::parse(loaded->store->config_json()));
   v4::LoadOptions load_options;
-  load_options.numerics = o.numerics == "vendor" ? Numerics::vendor() : Numerics::plain();
+  load_options.numerics = Numerics::named(o.numerics);
   load_options.max_draft = o.drafts;
+  load_options.quick_drafts = true;
   load_options.max_rewind = std::max(load_options.max_rewind, o.drafts);
   PLUMB_TRY(model, v4::load(*loaded->store, config, *loaded->device, load_options));
   loaded->model = std::move(model);

@@ -3,8 +3,10 @@
 #include <cstring>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "base/check.h"
+#include "model/deepseek_v4/draft_head.h"
 #include "model/deepseek_v4/inventory.h"
 #include "model/deepseek_v4/rope.h"
 #include "tensor/format.h"
@@ -27,6 +29,19 @@ class Binder {
 
   WeightView matrix(const std::string& name, Placement placement = Placement::kResident) {
     return place(view(name), placement);
+  }
+
+  // The output head, and what drafts use for it: itself, or a smaller copy.
+  std::pair<WeightView, WeightView> head(const std::string& name, bool with_copy) {
+    const WeightView host = view(name);
+    WeightView copy;
+    if (status_ && with_copy) {
+      auto made = place_draft_head(host, device_);
+      if (!made) status_ = made.error();
+      if (made) copy = *made;
+    }
+    const WeightView placed = place(host, Placement::kResident);
+    return {placed, copy.data ? copy : placed};
   }
 
   // `parts` matrices of equal height, stacked in one tensor.
@@ -237,7 +252,7 @@ DraftWeights bind_draft(Binder& b, const Config& c) {
 }  // namespace
 
 Result<Weights> bind(const WeightStore& store, const Config& config, Device& device, bool with_draft,
-                     const LoadProgress& progress) {
+                     bool quick_drafts, const LoadProgress& progress) {
   PLUMB_TRY_STATUS(check_inventory(config, store));
   Weights w;
   Binder b(store, config, device, w, progress);
@@ -247,8 +262,12 @@ Result<Weights> bind(const WeightStore& store, const Config& config, Device& dev
   }
   w.hc_head = bind_hyper(b, "hc_head");
   w.norm = b.vector("norm.weight");
-  w.head = b.matrix("head.weight");
-  if (with_draft) w.draft = bind_draft(b, config);
+  const auto [head, draft_head] = b.head("head.weight", with_draft && quick_drafts);
+  w.head = head;
+  if (with_draft) {
+    w.draft = bind_draft(b, config);
+    w.draft->head = draft_head;
+  }
   if (!b.status()) return b.status().error();
   return w;
 }

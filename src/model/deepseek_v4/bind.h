@@ -15,9 +15,9 @@ namespace plumb::deepseek_v4 {
 using LoadProgress = std::function<bool(std::uint64_t done, std::uint64_t total)>;
 
 // Places every weight of the model on the device. `with_draft`: the MTP block too (an error when the
-// checkpoint has none). The store is checked against the inventory first: kCorrupt names a missing,
-// surplus or misshapen tensor.
+// checkpoint has none), `quick_drafts`: with a smaller copy of the head (draft_head.h). The store is
+// checked against the inventory first: kCorrupt names a missing, surplus or misshapen tensor.
 Result<Weights> bind(const WeightStore& store, const Config& config, Device& device, bool with_draft,
-                     const LoadProgress& progress);
+                     bool quick_drafts, const LoadProgress& progress);
 
 }  // namespace plumb::deepseek_v4

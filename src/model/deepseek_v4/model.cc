@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "model/deepseek_v4/block.h"
 #include "model/deepseek_v4/draft.h"
+#include "model/deepseek_v4/draft_head.h"
 #include "model/deepseek_v4/fill.h"
 #include "model/deepseek_v4/step.h"
 
@@ -152,8 +153,10 @@ StateMap state_map(const Config& config, const LoadOptions& options) {
 }
 
 std::size_t scratch_bytes(const Config& config, const LoadOptions& options) {
-  return Activations::bytes(config, options.max_step_tokens, options.max_scored_rows,
-                            keeps_draft(config, options));
+  const bool draft = keeps_draft(config, options);
+  const std::size_t head =
+      draft && options.quick_drafts ? draft_head_bytes(config.vocab, config.dim) : 0;
+  return head + Activations::bytes(config, options.max_step_tokens, options.max_scored_rows, draft);
 }
 
 Result<std::unique_ptr<LanguageModel>> load(const WeightStore& store, const Config& config,
@@ -166,7 +169,7 @@ Result<std::unique_ptr<LanguageModel>> load(const WeightStore& store, const Conf
                  "(num_nextn_predict_layers is 0)."};
   }
   const bool draft = keeps_draft(config, options);
-  PLUMB_TRY(weights, bind(store, config, device, draft, options.progress));
+  PLUMB_TRY(weights, bind(store, config, device, draft, options.quick_drafts, options.progress));
   PLUMB_TRY(scratch, Activations::create(device, config, options.max_step_tokens,
                                          options.max_scored_rows, draft));
   return std::unique_ptr<LanguageModel>(

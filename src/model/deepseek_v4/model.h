@@ -20,6 +20,8 @@ struct LoadOptions {
   int max_scored_rows = 64;
   int max_draft = 0;     // > 0 needs the checkpoint's MTP block
   int max_rewind = 16;   // >= max_draft
+  // Drafts use a copy of the head in half of its bytes or less: nearly as good a guess, sooner.
+  bool quick_drafts = false;
   LoadProgress progress; // may be empty
 };
 

@@ -65,6 +65,7 @@ struct DraftWeights {
   WeightView e_proj, h_proj;         // [d, d]
   const float *enorm = nullptr, *hnorm = nullptr, *norm = nullptr;  // [d]
   HyperWeights hc_head;
+  WeightView head;                   // [vocab, d]: the trunk's, or a smaller copy of it
   LayerWeights layer;
 };
 
