@@ -488,7 +488,8 @@ TEST(KernelsAgree, index_top_k_of_packed_keys) {
     }
     const std::vector<float> first = row_of(0);
     encode_row(kRowE2M1, first.data(), dim, memory.data());
-    const std::vector<float> w = random.normals(tokens * heads);
+    std::vector<float> w = random.normals(tokens * heads);
+    w[5 * heads + 1] = std::nanf("");  // no score of that token is a number
     const std::vector<std::int32_t> sequence(static_cast<std::size_t>(tokens), 0);
     std::vector<std::int64_t> visible;
     for (int t = 0; t < tokens; ++t) visible.push_back(t == 3 ? 9 : t == 4 ? 700 : 500 + 7 * t);

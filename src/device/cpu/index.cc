@@ -108,6 +108,41 @@ std::int64_t CpuKernels::plan_scoring(const IndexTopKArgs& a, int first, int las
   return all;
 }
 
+// select_top_k for one token, most scores only compared. The scores are cut into at least twice
+// top_k sets: the top_k-th of their maxima is not above the top_k-th score, so none below it is
+// chosen.
+void CpuKernels::choose_keys(const IndexTopKArgs& a, int t, Scratch& scratch) {
+  constexpr std::int64_t kLanes = 16, kMostVectors = 32;
+  const float* score = index_scores_[static_cast<std::size_t>(t)];
+  const std::int64_t n = a.visible[t];
+  std::uint32_t* keys = keys_.data() + (score - scores_.data());
+  std::int32_t* selected = a.selected.row(t);
+  const std::int64_t sets = 2 * std::max<std::int64_t>(a.top_k, 1);
+  const std::int64_t vectors = std::min(kMostVectors, n / kLanes / ((sets + 15) / 16));
+  const std::int64_t groups = vectors < 2 ? 0 : n / (kLanes * vectors);
+  float* maxima = grow(scratch.numbers, std::max<std::int64_t>(groups * kLanes, 1));
+  const bool ordered =
+      groups > 0 && a.top_k > 0 &&
+      table_.group_maxima(score, groups, static_cast<int>(vectors), maxima) &&
+      std::none_of(score + groups * kLanes * vectors, score + n, [](float x) { return x != x; });
+  if (!ordered) {
+    return ref::select_top_k(score, n, a.top_k, keys, selected);
+  }
+  ref::select_top_k(maxima, groups * kLanes, a.top_k, keys, selected);
+  float least = maxima[selected[0]];
+  for (int i = 1; i < a.top_k; ++i) least = std::min(least, maxima[selected[i]]);
+  std::int32_t* place = grow(scratch.places, n + kLanes);
+  const std::int64_t count = table_.places_from(score, n, least, place);
+  if (count == a.top_k) {
+    std::copy_n(place, count, selected);
+    return;
+  }
+  float* candidate = grow(scratch.numbers, count);
+  for (std::int64_t i = 0; i < count; ++i) candidate[i] = score[place[i]];
+  ref::select_top_k(candidate, count, a.top_k, keys, selected);
+  for (int i = 0; i < a.top_k; ++i) selected[i] = place[selected[i]];
+}
+
 void CpuKernels::index_top_k(const IndexTopKArgs& a) {
   const int tokens = a.q.rows;
   prepare_queries(a);
@@ -133,17 +168,13 @@ void CpuKernels::index_top_k(const IndexTopKArgs& a) {
       }
     };
     parallel(static_cast<std::int64_t>(index_work_.size()), 1, all * a.heads * a.dim, score);
-    std::uint32_t* sortable = grow(keys_, all);
-    const float* scores = scores_.data();
-    const auto choose = [&](std::int64_t begin, std::int64_t end, int) {
+    grow(keys_, all);
+    const auto choose = [&](std::int64_t begin, std::int64_t end, int thread) {
       for (auto t = static_cast<int>(first + begin); t < first + end; ++t) {
-        if (a.visible[t] <= a.top_k) continue;
-        const float* of_token = index_scores_[static_cast<std::size_t>(t)];
-        ref::select_top_k(of_token, a.visible[t], a.top_k, sortable + (of_token - scores),
-                          a.selected.row(t));
+        if (a.visible[t] > a.top_k) choose_keys(a, t, scratch_[static_cast<std::size_t>(thread)]);
       }
     };
-    parallel(last - first, 1, all * 20, choose);
+    parallel(last - first, 1, all * 4, choose);
     first = last;
   }
 }

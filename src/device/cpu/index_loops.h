@@ -1,5 +1,5 @@
-// The indexer's scores of packed keys by integer dot products. Included by the files of a tier only
-// (see lanes.h).
+// The indexer's scores of packed keys by integer dot products, and what choosing the largest needs.
+// Included by the files of a tier only (see lanes.h).
 //
 // The bits are those of index_scores() on unpacked rows. Both factors are small integers times
 // powers of two: doubled codes of at most 12, shifted left where a block's scale is above the least
@@ -12,6 +12,48 @@
 #include "device/cpu/cache_rows.h"
 
 namespace plumb::cpu::PLUMB_TIER {
+
+// For each of `groups` runs of 16 * vectors scores, the 16 maxima of every 16th one; false when a
+// score is no number.
+static bool group_maxima(const float* score, std::int64_t groups, int vectors, float* maxima) {
+  int bad = 0;
+  for (std::int64_t g = 0; g < groups; ++g, maxima += kLanes) {
+    V most = load(score);
+    for (int v = 0; v < vectors; ++v, score += kLanes) {
+      most = max(load(score), most);
+      for (int l = 0; l < kLanes; ++l) bad |= score[l] != score[l];
+    }
+    store(maxima, most);
+  }
+  return bad == 0;
+}
+
+// The places of scores not below `least`, ascending; `place` has room for 16 more than there are.
+static std::int64_t places_from(const float* score, std::int64_t n, float least,
+                                std::int32_t* place) {
+  std::int64_t count = 0, i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+#if defined(__AVX512F__)
+    const __mmask16 taken =
+        _mm512_cmp_ps_mask(_mm512_loadu_ps(score + i), _mm512_set1_ps(least), _CMP_GE_OQ);
+    if (taken == 0) continue;
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i at = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(i)), lane);
+    _mm512_storeu_si512(place + count, _mm512_maskz_compress_epi32(taken, at));
+    count += __builtin_popcount(taken);
+#else
+    int any = 0;
+    for (int l = 0; l < kLanes; ++l) any |= score[i + l] >= least;
+    for (int l = 0; any != 0 && l < kLanes; ++l) {
+      if (score[i + l] >= least) place[count++] = static_cast<std::int32_t>(i + l);
+    }
+#endif
+  }
+  for (; i < n; ++i) {
+    if (score[i] >= least) place[count++] = static_cast<std::int32_t>(i);
+  }
+  return count;
+}
 
 #if defined(__AVX512VNNI__) && defined(__AVX512VBMI__)
 
@@ -127,6 +169,39 @@ PLUMB_TIER_INLINE bool key_shifts(const std::byte* key, std::uint32_t* shifts, f
   return good;
 }
 
+// Scales and shifts of all keys of a block, and which of them are wild: 16 at a time where the
+// scales are ordinary, one by one where they are not.
+PLUMB_TIER_INLINE void find_shifts(const std::byte* const* keys, int count, KeyBlock& block,
+                                   std::uint32_t* shifts) {
+  static_assert(kIndexBlocks == 4);
+  for (int i = 0; i < kPackedIndexKeys; ++i) {
+    shifts[i] = 0;
+    if (i < count) __builtin_memcpy(shifts + i, keys[i] + kIndexDim / 2, 4);
+  }
+  const __m512i byte = _mm512_set1_epi32(255);
+  for (int g = 0; g < kKeyGroups; ++g) {
+    const __m512i all = _mm512_load_si512(shifts + g * kLanes);
+    __m512i least = _mm512_min_epu8(all, _mm512_rol_epi32(all, 8));
+    __m512i most = _mm512_max_epu8(all, _mm512_rol_epi32(all, 8));
+    least = _mm512_min_epu8(least, _mm512_rol_epi32(least, 16));  // in every byte
+    most = _mm512_max_epu8(most, _mm512_rol_epi32(most, 16));
+    const __m512i low = _mm512_and_si512(least, byte), high = _mm512_and_si512(most, byte);
+    const __mmask16 good =
+        _mm512_cmple_epi32_mask(_mm512_sub_epi32(high, low), _mm512_set1_epi32(kMostShift)) &
+        _mm512_cmpge_epi32_mask(low, _mm512_set1_epi32(kLeastExponent)) &
+        _mm512_cmple_epi32_mask(high, _mm512_set1_epi32(kMostExponent));
+    _mm512_store_si512(shifts + g * kLanes, _mm512_slli_epi32(_mm512_sub_epi8(all, least), 4));
+    store(block.scale + g * kLanes, V{_mm512_castsi512_ps(_mm512_slli_epi32(low, 23))});
+    for (int l = 0; good != 0xffff && l < kLanes; ++l) {
+      const int i = g * kLanes + l;
+      if ((good >> l & 1) != 0) continue;
+      if (i < count && key_shifts(keys[i], shifts + i, block.scale + i)) continue;
+      if (i < count) block.wild |= std::uint64_t{1} << i;
+      block.scale[i] = 0;
+    }
+  }
+}
+
 // row[i] dword j -> out[j] dword i.
 PLUMB_TIER_INLINE void transpose_dwords(const __m512i (&row)[16], std::uint8_t (*out)[64]) {
   __m512i a[16], b[16];
@@ -158,22 +233,17 @@ PLUMB_TIER_INLINE void pack_keys(const std::byte* const* keys, int count, KeyBlo
       0x03030303, 0x03030303, 0x03030303, 0x03030303, 0x02020202, 0x02020202, 0x02020202,
       0x02020202, 0x01010101, 0x01010101, 0x01010101, 0x01010101, 0, 0, 0, 0);
   block.wild = 0;
+  alignas(64) std::uint32_t shifts[kPackedIndexKeys];
+  find_shifts(keys, count, block, shifts);
   for (int g = 0; g < kKeyGroups; ++g) {
     __m512i low[16], high[16];
     for (int i = 0; i < kLanes; ++i) {
       const int place = g * kLanes + i;
       low[i] = high[i] = _mm512_set1_epi8(-128);
-      block.scale[place] = 0;
-      if (place >= count) continue;
-      std::uint32_t shifts = 0;
-      if (!key_shifts(keys[place], &shifts, block.scale + place)) {
-        block.wild |= std::uint64_t{1} << place;
-        block.scale[place] = 0;
-        continue;
-      }
+      if (place >= count || (block.wild >> place & 1) != 0) continue;
       const __m512i codes = _mm512_loadu_si512(keys[place]);
       const __m512i shift =
-          _mm512_shuffle_epi8(_mm512_set1_epi32(static_cast<int>(shifts)), spread);
+          _mm512_shuffle_epi8(_mm512_set1_epi32(static_cast<int>(shifts[place])), spread);
       const __m512i above = _mm512_and_si512(_mm512_srli_epi16(codes, 4), nibble);
       const __m512i below = _mm512_and_si512(codes, nibble);
       low[i] = _mm512_permutexvar_epi8(_mm512_or_si512(below, shift), values);
