@@ -50,7 +50,6 @@ class CpuKernels final : public RefKernels {
     std::vector<cpu::PooledRow> pooled;
     std::vector<cpu::AttendState> states;
     std::vector<std::int32_t> places;
-    std::vector<std::int32_t> places;
     std::vector<std::byte> tile, scales;
   };
   // One product of several tokens, in parts by tiles of output rows.
@@ -116,7 +115,6 @@ class CpuKernels final : public RefKernels {
   void attend_heads(const AttendArgs& a, int t, int first_head, int last_head, Scratch& scratch);
   void prepare_queries(const IndexTopKArgs& a);
   std::int64_t plan_scoring(const IndexTopKArgs& a, int first, int last);
-  void choose_keys(const IndexTopKArgs& a, int t, Scratch& scratch);
   void choose_keys(const IndexTopKArgs& a, int t, Scratch& scratch);
   void score_block(const IndexTopKArgs& a, const IndexWork& work, std::int64_t first, int count,
                    Scratch& scratch);

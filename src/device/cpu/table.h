@@ -97,11 +97,6 @@ struct KernelTable {
                        float* maxima) = nullptr;
   std::int64_t (*places_from)(const float* score, std::int64_t n, float least,
                               std::int32_t* place) = nullptr;
-  // index_loops.h.
-  bool (*group_maxima)(const float* score, std::int64_t groups, int vectors,
-                       float* maxima) = nullptr;
-  std::int64_t (*places_from)(const float* score, std::int64_t n, float least,
-                              std::int32_t* place) = nullptr;
   void (*pool)(const PooledRow* rows, int count, int dim, bool round_bf16, float* out) = nullptr;
   float (*sum_of_squares)(const float* x, int n) = nullptr;  // in lanes
   void (*scale_row)(const float* x, const float* gain, float r, int n, bool round_bf16,

@@ -27,8 +27,6 @@ static constexpr KernelTable make_table(const char* name) {
   table.index_products = index_products;
   table.group_maxima = group_maxima;
   table.places_from = places_from;
-  table.group_maxima = group_maxima;
-  table.places_from = places_from;
   table.pool = pool;
   table.sum_of_squares = sum_of_squares;
   table.scale_row = scale_row;
