@@ -25,6 +25,7 @@ namespace {
 namespace v4 = deepseek_v4;
 
 constexpr std::uint64_t kProbeBytes = std::uint64_t{768} << 20;
+constexpr std::uint64_t kProbeCaches = 4;  // times the last-level caches, at least
 constexpr std::uint64_t kQuickProbeBytes = std::uint64_t{24} << 20;
 constexpr std::uint64_t kSeed = 1;
 constexpr int kMaxBatch = 1024;
@@ -35,6 +36,7 @@ struct BenchOptions {
   int reps = 10;
   int steps = 16;
   int kl_positions = 256;
+  std::uint64_t probe = 0;  // bytes; 0: what suits the machine
   bool no_kl = false;
   bool quick = false;
   bool json = false;
@@ -116,6 +118,15 @@ v4::LoadOptions sizes_of(const ModelInfo& info) {
   load.max_step_tokens = info.max_step_tokens;
   load.max_scored_rows = info.max_scored_rows;
   return load;
+}
+
+// Memory that a probe reads: so much that the caches hold little of it.
+std::uint64_t probe_bytes(const BenchOptions& options) {
+  if (options.probe > 0) return options.probe;
+  if (options.quick) return kQuickProbeBytes;
+  const std::uint64_t wanted =
+      std::max(kProbeBytes, kProbeCaches * measure::last_level_cache_bytes());
+  return std::min(wanted, usable_memory_bytes() / 4);
 }
 
 measure::CostModel cost_model(const v4::Config& config, const v4::Totals& totals,
@@ -215,11 +226,10 @@ Status bench(const BenchOptions& options, const Plan& plan, BenchReport& report)
   report.threads = stack->device->threads();
   report.step_tokens = stack->model->info().max_step_tokens;
   report.processor = measure::processor_name();
-  report.probe_bytes =
-      std::min(options.quick ? kQuickProbeBytes : kProbeBytes, usable_memory_bytes() / 4);
+  report.probe_bytes = probe_bytes(options);
   report.rival = options.against;
   PLUMB_TRY(machine, measure::Machine::create(report.threads, report.probe_bytes));
-  report.limits = machine->limits();
+  report.limits = machine->limits(options.quick ? 1 : 5);
   print(options, bench_head(report));
   {
     const StateLayout& layout = stack->model->state_layout();
@@ -287,6 +297,12 @@ void add_bench(CLI::App& app, int& status) {
   for (CLI::Option* option : {prefill, depth, batch, reps}) option->capture_default_str();
   command->add_option("--step", options->stack.step_tokens, "Tokens of a prompt per forward pass")
       ->check(CLI::Range(1, 1 << 16));
+  command
+      ->add_option("--probe", options->probe,
+                   "Memory that a probe reads, such as 2GiB (default: 768 MiB, more where caches "
+                   "are large)")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 40));
   command->add_option("--kl-positions", options->kl_positions, "Tokens to compare with plain")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();

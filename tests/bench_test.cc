@@ -122,8 +122,9 @@ TEST_F(Bench, PrintsATable) {
 }
 
 TEST_F(Bench, RunsARivalBesideEveryRepetition) {
-  const Json json =
-      json_of("--no-kl --prefill none --depth 0 --batch 1 --reps 2 --against 'echo tg64: 2.5 t/s'");
+  const Json json = json_of(
+      "--no-kl --probe 6MiB --prefill none --depth 0 --batch 1 --reps 2 --against 'echo tg64: 2.5 "
+      "t/s'");
   ASSERT_EQ(json.find("decode")->items().size(), 1u);
   const Json& run = json.find("decode")->items()[0];
   const Json* rival = run.find("against");
@@ -141,7 +142,8 @@ TEST_F(Bench, SaysWhatIsWrong) {
   expect_refused(bench + "--depth 1M --prefill none", 2, "the model's own limit");
   expect_refused(bench + "--quick --reps 3", 2, "--reps");
   expect_refused(bench + "--reps 0", 2, "--reps");
-  const std::string one = bench + "--no-kl --prefill none --depth 0 --batch 1 --reps 1 --against ";
+  const std::string one =
+      bench + "--no-kl --probe 6MiB --prefill none --depth 0 --batch 1 --reps 1 --against ";
   expect_refused(bench + "--against true", 2, "compares one run, but the lists ask for 10");
   expect_refused(one + "'echo none'", 2, "holds no number");
   expect_refused(one + "'echo 5; exit 3'", 2, "ended with status 3");

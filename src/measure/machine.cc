@@ -2,8 +2,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
+#include <set>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "base/strings.h"
@@ -18,7 +21,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kPiece = std::size_t{1} << 20;  // that a thread reads in one go
 constexpr int kParts = 3;                             // of the memory, timed apart
 constexpr double kPeakSeconds = 0.012;
-constexpr int kLimitRounds = 5;
 
 std::atomic<std::uint64_t> sink{0};  // so that nothing is left out as useless
 
@@ -111,10 +113,10 @@ std::optional<double> Machine::peak(Peak kind, int threads) {
   return median(std::move(rates));
 }
 
-Limits Machine::limits() {
+Limits Machine::limits(int rounds) {
   const auto rates = [&](auto&& measure) {
     std::vector<double> one, all;
-    for (int round = 0; round < kLimitRounds; ++round) {
+    for (int round = 0; round < rounds; ++round) {
       one.push_back(measure(1));
       all.push_back(measure(threads()));
     }
@@ -138,6 +140,25 @@ Probe Machine::probe() {
   const auto int8 = peak(Peak::kInt8, threads());
   probe.ops = int8 ? *int8 : peak(Peak::kF32, threads()).value_or(0);
   return probe;
+}
+
+std::uint64_t last_level_cache_bytes(const std::filesystem::path& root) {
+  const auto first_line = [](const std::filesystem::path& file) {
+    std::ifstream in(file);
+    std::string line;
+    std::getline(in, line);
+    return line;
+  };
+  std::set<std::string> seen;  // the processors that share a cache
+  std::uint64_t sum = 0;
+  std::error_code ec;
+  for (const auto& cpu : std::filesystem::directory_iterator(root, ec)) {
+    const std::filesystem::path cache = cpu.path() / "cache" / "index3";
+    const std::string size = first_line(cache / "size");  // "32768K"
+    if (size.empty() || !seen.insert(first_line(cache / "shared_cpu_list")).second) continue;
+    sum += std::strtoull(size.c_str(), nullptr, 10) << (size.back() == 'M' ? 20 : 10);
+  }
+  return sum;
 }
 
 std::string processor_name() {

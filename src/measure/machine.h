@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,7 +44,7 @@ class Machine {
   Machine& operator=(const Machine&) = delete;
 
   int threads() const { return pool_.size(); }
-  Limits limits();  // medians; some tenths of a second
+  Limits limits(int rounds = 5);  // medians of that many; about a third of a second each
   Probe probe();    // quick: two tenths of a second at most on a large machine
 
  private:
@@ -56,6 +57,10 @@ class Machine {
   std::byte* data_;
   std::size_t bytes_;
 };
+
+// Bytes of all last-level caches of the machine together, as the system tells; 0 where it does not.
+// Tests give another root.
+std::uint64_t last_level_cache_bytes(const std::filesystem::path& root = "/sys/devices/system/cpu");
 
 // "AMD EPYC ..." as the system tells it; "unknown processor" where it does not.
 std::string processor_name();

@@ -20,7 +20,7 @@ TEST(Machine, ProbesThatMovedDoNotAgree) {
 TEST(Machine, MeasuresItsLimits) {
   auto machine = Machine::create(2, 8 << 20);
   ASSERT_TRUE(machine);
-  const Limits limits = (*machine)->limits();
+  const Limits limits = (*machine)->limits(1);
   const auto plausible = [](const Rates& r) {
     EXPECT_GT(r.one, 1e6);
     EXPECT_GT(r.all, 1e6);
@@ -49,6 +49,20 @@ TEST(Machine, ReadsEveryByte) {
 void write(const std::filesystem::path& file, const std::string& text) {
   std::filesystem::create_directories(file.parent_path());
   std::ofstream(file) << text;
+}
+
+TEST(Machine, AddsTheCachesThatProcessorsShare) {
+  TempDir dir;
+  const auto cpu = [&](const char* name, const char* size, const char* shared) {
+    write(dir / name / "cache" / "index3" / "size", size);
+    write(dir / name / "cache" / "index3" / "shared_cpu_list", shared);
+  };
+  cpu("cpu0", "32768K\n", "0-1\n");
+  cpu("cpu1", "32768K\n", "0-1\n");
+  cpu("cpu2", "16M\n", "2\n");
+  write(dir / "cpu3" / "cache" / "index2" / "size", "1024K\n");
+  EXPECT_EQ(last_level_cache_bytes(dir.path()), std::uint64_t{48} << 20);
+  EXPECT_EQ(last_level_cache_bytes(dir / "nothing"), 0u);
 }
 
 TEST(Energy, AddsPackagesAndUnderstandsWrapping) {
