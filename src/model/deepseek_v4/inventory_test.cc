@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/temp_dir_for_tests.h"
 #include "checkpoint/safetensors_writer.h"
@@ -170,6 +171,15 @@ TEST(RandomCheckpoint, DependsOnTheSeedAlone) {
   }
   EXPECT_GT(differ, a->tensors().size() * 9 / 10);
   EXPECT_NE(a->identity(), c->identity());
+}
+
+// Figures measured with a seed can be measured again: what it means does not change.
+TEST(RandomCheckpoint, TheSeedMeansTheseBytes) {
+  TempDir dir;
+  ASSERT_TRUE(write_random_checkpoint(dir / "m", builtin("tiny"), {}));
+  const auto shard = read_file(dir / "m" / "model-00001-of-00001.safetensors");
+  ASSERT_TRUE(shard);
+  EXPECT_EQ(sha256_hex(*shard), "280e5c123d90c11120218f50ff79ec8520c16a77df5971afcc1449877091d298");
 }
 
 TEST(RandomCheckpoint, HashTablesNameDistinctExperts) {
