@@ -10,11 +10,21 @@ namespace {
 
 using cpu::grow;
 
-constexpr int kBlock = 64;  // rows that are taken together
+constexpr int kBlock = 64;          // rows that are taken together
+constexpr int kRowsAhead = 4;       // whose bytes are on their way
+constexpr int kHeadsTogether = 16;  // that are worth unpacking rows for
 
 std::int64_t compressed_count(const AttendArgs& a, int t) {
   if (a.compressed == nullptr) return 0;
   return a.selected.data == nullptr ? a.visible[t] : a.count[t];
+}
+
+// Chosen rows lie anywhere in memory: the i-th is asked for before it is wanted.
+void prefetch_row(const AttendArgs& a, int t, std::int64_t i) {
+  const PagedRows& pages = a.compressed[a.sequence[t]];
+  const std::byte* row = ref::paged_row(pages, a.selected.row(t)[i], a.dim);
+  const std::byte* end = row + row_bytes(pages.format, a.dim);
+  for (; row < end; row += 64) __builtin_prefetch(row);
 }
 
 }  // namespace
@@ -57,6 +67,7 @@ void CpuKernels::attend_heads(const AttendArgs& a, int t, int first_head, int la
       read_rows(table_, a.compressed[sequence], i, some, a.dim, decoded, rows + count);
     } else {
       for (int r = 0; r < some; ++r) {
+        if (i + r + kRowsAhead < total) prefetch_row(a, t, i + r + kRowsAhead);
         read_rows(table_, a.compressed[sequence], a.selected.row(t)[i + r], 1, a.dim,
                   decoded + r * a.dim, rows + count + r);
       }
@@ -77,9 +88,13 @@ void CpuKernels::attend(const AttendArgs& a) {
   for (int t = 0; t < tokens; ++t) {
     rows += std::min<std::int64_t>(a.position[t] + 1, a.window) + compressed_count(a, t);
   }
-  // Heads of a token stay together while there are tokens enough to share out.
+  // Heads of a token stay together while there are tokens enough to share out, or while there are
+  // few of them for every thread: each group unpacks the rows for itself.
+  const int threads = (pool_.size() + tokens - 1) / std::max(1, tokens);
   const int wanted = std::max(1, 4 * pool_.size() / std::max(1, tokens));
-  const int groups = std::min(a.heads, wanted), per_group = (a.heads + groups - 1) / groups;
+  const int most = std::max(threads, a.heads / kHeadsTogether);
+  const int groups = std::max(1, std::min({a.heads, wanted, most}));
+  const int per_group = (a.heads + groups - 1) / groups;
   const auto run = [&](std::int64_t begin, std::int64_t end, int thread) {
     for (std::int64_t i = begin; i < end; ++i) {
       const int first = static_cast<int>(i % groups) * per_group;
