@@ -10,8 +10,9 @@ namespace {
 
 using cpu::grow;
 
-constexpr int kBlock = 64;          // rows that are taken together
-constexpr int kRowsAhead = 4;       // whose bytes are on their way
+constexpr int kBlock = 64;       // rows that are taken together
+constexpr int kRowsAhead = 4;    // whose bytes are on their way
+constexpr int kRowPadding = 16;  // between unpacked rows, lest one column fall into few cache sets
 constexpr int kHeadsTogether = 16;  // that are worth unpacking rows for
 
 std::int64_t compressed_count(const AttendArgs& a, int t) {
@@ -35,20 +36,20 @@ void CpuKernels::attend_heads(const AttendArgs& a, int t, int first_head, int la
   const std::int32_t sequence = a.sequence[t];
   const cpu::AttendShape shape{a.dim, a.scale, a.round_probabilities};
   float* acc = grow(scratch.numbers, heads * a.dim);
-  float* decoded = grow(scratch.more, kBlock * a.dim);
+  const int stride = a.dim + kRowPadding;
+  float* decoded = grow(scratch.more, kBlock * stride);
   std::fill_n(acc, heads * a.dim, 0.0f);
-  const float** rows = grow(scratch.rows, kBlock);
+  const float** rows = grow(scratch.rows, kBlock + heads);
+  const float** q = rows + kBlock;
   std::vector<cpu::AttendState>& states = scratch.states;
   states.resize(static_cast<std::size_t>(heads));
   for (int h = 0; h < heads; ++h) {
     states[static_cast<std::size_t>(h)] = {acc + h * a.dim, -__builtin_inff(), 0};
+    q[h] = a.q.row(t) + (first_head + h) * a.dim;
   }
   int count = 0;  // rows of the block at hand
   const auto take = [&] {
-    for (int h = 0; h < heads; ++h) {
-      const float* q = a.q.row(t) + (first_head + h) * a.dim;
-      table_.attend_block(shape, q, rows, count, states[static_cast<std::size_t>(h)]);
-    }
+    table_.attend_block(shape, q, rows, count, states.data(), heads);
     count = 0;
   };
   const Pos last = a.position[t];
@@ -64,12 +65,12 @@ void CpuKernels::attend_heads(const AttendArgs& a, int t, int first_head, int la
     const std::int64_t end = std::min(total, blocks.compressed_end(i));
     const auto some = static_cast<int>(end - i);
     if (a.selected.data == nullptr) {
-      read_rows(table_, a.compressed[sequence], i, some, a.dim, decoded, rows + count);
+      read_rows(table_, a.compressed[sequence], i, some, a.dim, decoded, stride, rows + count);
     } else {
       for (int r = 0; r < some; ++r) {
         if (i + r + kRowsAhead < total) prefetch_row(a, t, i + r + kRowsAhead);
         read_rows(table_, a.compressed[sequence], a.selected.row(t)[i + r], 1, a.dim,
-                  decoded + r * a.dim, rows + count + r);
+                  decoded + r * stride, stride, rows + count + r);
       }
     }
     i = end;

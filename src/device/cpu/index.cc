@@ -47,7 +47,7 @@ void CpuKernels::score_block(const IndexTopKArgs& a, const IndexWork& work, std:
     table_.index_products({keys, count, a.heads, tokens, q, queries, w, score, unpacked});
     return;
   }
-  read_rows(table_, pages, first, count, a.dim, unpacked, rows);
+  read_rows(table_, pages, first, count, a.dim, unpacked, a.dim, rows);
   for (int t = 0; t < tokens; ++t) {
     table_.index_scores(q[t], w[t], a.heads, a.dim, rows, count, score[t]);
   }

@@ -28,14 +28,14 @@ const float* read_row(const KernelTable& table, RowFormat format, const std::byt
 }  // namespace
 
 void read_rows(const KernelTable& table, const PagedRows& pages, std::int64_t first, int count,
-               int width, float* scratch, const float** rows) {
+               int width, float* scratch, int stride, const float** rows) {
   for (int r = 0; r < count;) {
     const std::int64_t slot = (first + r) % pages.rows_per_page;
     const auto some =
         static_cast<int>(std::min<std::int64_t>(count - r, pages.rows_per_page - slot));
     const std::byte* data = ref::paged_row(pages, first + r, width);
     for (const int end = r + some; r < end; ++r, data += row_bytes(pages.format, width)) {
-      float* decoded = scratch + static_cast<std::ptrdiff_t>(r) * width;
+      float* decoded = scratch + static_cast<std::ptrdiff_t>(r) * stride;
       rows[r] = read_row(table, pages.format, data, width, decoded);
     }
   }

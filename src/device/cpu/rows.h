@@ -9,8 +9,8 @@
 namespace plumb::cpu {
 
 // Rows [first, first + count) as fp32: rows[r] points at it where it is stored so, else into
-// scratch[count * width], where it was unpacked.
+// scratch[count * stride], where it was unpacked; stride >= width.
 void read_rows(const KernelTable& table, const PagedRows& pages, std::int64_t first, int count,
-               int width, float* scratch, const float** rows);
+               int width, float* scratch, int stride, const float** rows);
 
 }  // namespace plumb::cpu

@@ -77,9 +77,9 @@ struct KernelTable {
   std::size_t (*prepared_bytes)(FastInput kind, int cols) = nullptr;
   void (*prepare)(FastInput kind, const float* x, int cols, std::byte* out) = nullptr;
   void (*multiply_prepared)(const TileProduct&) = nullptr;
-  // Up to 64 rows of one block, in order.
-  void (*attend_block)(const AttendShape&, const float* q, const float* const* rows, int count,
-                       AttendState& state) = nullptr;
+  // Up to 64 rows of one block, in order, for every head: q[h] and states[h].
+  void (*attend_block)(const AttendShape&, const float* const* q, const float* const* rows,
+                       int count, AttendState* states, int heads) = nullptr;
   void (*attend_finish)(const AttendState& state, float sink, int dim, bool round_bf16,
                         float* out) = nullptr;
   // Rows of these formats (tensor/row_format.h), at any alignment.
