@@ -58,6 +58,14 @@ struct Plan {
 // Every depth with the first batch size, and every further batch size at the first depth.
 Result<Plan> plan_runs(const BenchOptions& options) {
   Plan plan;
+  if (options.stack.context > 0) {
+    return Error{Code::kInvalid, str("--context is ", options.stack.context,
+                                     ", but --prefill and --depth say how long the runs are.")};
+  }
+  if (options.stack.draft > 0) {
+    return Error{Code::kInvalid, str("--draft is ", options.stack.draft,
+                                     ", but plumb bench decodes without drafts.")};
+  }
   PLUMB_TRY(prefill, measure::parse_counts(options.prefill, "--prefill", 1, 1 << 24));
   PLUMB_TRY(depths, measure::parse_counts(options.depth, "--depth", 0, 1 << 24));
   PLUMB_TRY(batches, measure::parse_counts(options.batch, "--batch", 1, kMaxBatch));

@@ -140,6 +140,8 @@ TEST_F(Bench, SaysWhatIsWrong) {
   expect_refused(bench + "--batch 0", 2, "expected numbers from 1 to 1024");
   expect_refused(bench + "--prefill none --depth none", 2, "leave nothing to measure");
   expect_refused(bench + "--depth 1M --prefill none", 2, "the model's own limit");
+  expect_refused(bench + "--quick --context 4k", 2, "say how long the runs are");
+  expect_refused(bench + "--quick --draft 2", 2, "without drafts");
   expect_refused(bench + "--quick --reps 3", 2, "--reps");
   expect_refused(bench + "--reps 0", 2, "--reps");
   const std::string one =
