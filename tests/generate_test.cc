@@ -175,7 +175,7 @@ TEST(Generate, RefusesInASentenceWithAnExitCode) {
   expect_refused("generate hi --context 100000000", 2, "the model's own limit");
   expect_refused("generate hi --top-p 0", 2, "top_p");
   expect_refused("generate hi --temperature -1", 2, "temperature");
-  expect_refused("generate hi --numerics fast", 2, "numerics");
+  expect_refused("generate hi --numerics quick", 2, "numerics");
   expect_refused("generate hi --no-such-option", 2, "no-such-option");
   expect_refused("generate --jsonl /nowhere/at/all", 3, "/nowhere/at/all");
 }
