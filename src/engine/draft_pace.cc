@@ -18,8 +18,10 @@ constexpr double kBend = 0.85;
 constexpr double kCommon = 0.2;
 constexpr double kOwn = 0.05;
 constexpr double kLeastRatio = 0.8, kMostRatio = 1.25;
-constexpr int kFirst = 3;           // of the first measurements of a size the least counts,
-constexpr double kMostOfGuess = 2;  // and no more of it than this much of what was guessed
+// The first kFirst of a size count by their median; before there are as many, by the least and as
+// no more than kMostOfGuess of what was guessed: so an outlier does not bar a size for good.
+constexpr int kFirst = CostCurve::kFirst;
+constexpr double kMostOfGuess = 1.25;
 
 // Of acceptance. Where nothing is known, drafts are guessed to be right this often; that guess, and
 // for a sequence what the others' drafts came to, counts as much as kPriorTrials trials.
@@ -74,11 +76,17 @@ void CostCurve::record(int n, double ms) {
   PLUMB_CHECK(n >= 1);
   if (!(ms > 0)) return;
   const auto index = static_cast<std::size_t>(n);
-  if (!empty()) ms = std::min(ms, kMostOfGuess * at(n));
+  const double most = empty() ? ms : kMostOfGuess * at(n);
   if (points_.size() <= index) points_.resize(index + 1);
   Point& point = points_[index];
   if (point.count < kFirst) {
-    point.ms = point.count == 0 ? ms : std::min(point.ms, ms);
+    point.first[static_cast<std::size_t>(point.count)] = ms;
+    if (point.count + 1 == kFirst) {
+      std::sort(point.first.begin(), point.first.end());
+      point.ms = point.first[kFirst / 2];
+    } else {
+      point.ms = std::min(ms, point.count == 0 ? most : point.ms);
+    }
     lowest_ = lowest_ == 0 ? n : std::min(lowest_, n);
   } else {
     const double deviation = std::clamp(ms / point.ms, kLeastRatio, kMostRatio) - 1;

@@ -1,6 +1,7 @@
 // How many tokens to draft: as many as measured acceptance and measured costs say will pay.
 #pragma once
 
+#include <array>
 #include <span>
 #include <vector>
 
@@ -11,6 +12,8 @@ namespace plumb {
 // Thread-compatible.
 class CostCurve {
  public:
+  static constexpr int kFirst = 3;  // measurements that settle a size
+
   bool empty() const { return lowest_ == 0; }
   // ms; a size never measured is read between or beyond its neighbours. While nothing is measured,
   // relative to size 1.
@@ -22,6 +25,7 @@ class CostCurve {
   struct Point {
     double ms = 0;
     int count = 0;  // of measurements
+    std::array<double, kFirst> first{};
   };
   std::vector<Point> points_;  // by n
   int lowest_ = 0;             // size measured; 0: none

@@ -19,8 +19,10 @@ TEST(CostCurve, ReadsBetweenAndBeyondWhatWasMeasured) {
   EXPECT_GT(curve.at(5), curve.at(2));
   curve.record(2, 0);  // a clock that stands still says nothing
   EXPECT_TRUE(curve.empty());
-  curve.record(2, 10);
-  curve.record(6, 30);
+  for (int i = 0; i < 3; ++i) {
+    curve.record(2, 10);
+    curve.record(6, 30);
+  }
   EXPECT_DOUBLE_EQ(curve.at(2), 10);
   EXPECT_DOUBLE_EQ(curve.at(3), 15);
   EXPECT_DOUBLE_EQ(curve.at(6), 30);
@@ -50,6 +52,18 @@ TEST(CostCurve, AnOutlierMovesItLittle) {
   curve.record(1, 1000);
   EXPECT_LT(curve.at(1), 14);
   EXPECT_NEAR(curve.at(2) / curve.at(1), 1.2, 0.1);
+}
+
+TEST(CostCurve, AnOutlierDoesNotBarASize) {
+  CostCurve curve;
+  for (int i = 0; i < 10; ++i) curve.record(1, 10);
+  const double guess = curve.at(2);
+  curve.record(2, 300);
+  EXPECT_LT(curve.at(2), 1.3 * guess);
+  curve.record(2, 14);
+  EXPECT_LE(curve.at(2), 14);
+  curve.record(2, 15);
+  EXPECT_DOUBLE_EQ(curve.at(2), 15);
 }
 
 TEST(Acceptance, StartsFromTheOthersAndLearnsItsOwn) {
