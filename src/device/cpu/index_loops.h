@@ -128,7 +128,7 @@ static void pack_index_queries(const float* q, int heads, std::byte* out) {
           _mm512_cvtepi32_epi8(shifted));
     }
     packed.scale[n] = good ? scale * 0.25f : 0.0f;  // both factors are doubled
-    packed.start[n] = -128 * _mm512_reduce_add_epi32(sum);
+    packed.start[n] = good ? -128 * _mm512_reduce_add_epi32(sum) : 0;  // else codes mean nothing
   }
 }
 
