@@ -12,7 +12,7 @@ inline constexpr int kMaxSub = 4, kMaxTokens = 6;
 #elif defined(__AVX2__)
 inline constexpr int kMaxSub = 2, kMaxTokens = 2;
 #else
-inline constexpr int kMaxSub = 1, kMaxTokens = 4;
+inline constexpr int kMaxSub = 1, kMaxTokens = 2;
 #endif
 
 // acc[m][s] takes columns [first, last) of the unit that lies at `p` for tile 0 and begins at column

@@ -1,5 +1,5 @@
 // Products of `fast` numerics: E2M1 weights with int8 activations, E4M3 and bfloat16 weights with
-// bfloat16 activations. Included by the files of a tier only (see lanes.h).
+// bfloat16 activations. Included by the files of tiers that have both dot products (see lanes.h).
 //
 // An output is one chain over k here too: the same for one token and for many.
 #pragma once
@@ -8,12 +8,9 @@
 
 namespace plumb::cpu::PLUMB_TIER {
 
-#if defined(__AVX512BF16__) && defined(__AVX512VNNI__) && defined(__AVX512VBMI__)
-
-inline constexpr bool kHasDotProducts = true;
 inline constexpr int kInt8Group = 128;     // columns under one scale of an activation row
 inline constexpr int kFp4Block = 32;       // columns under one scale of a weight row
-inline constexpr int kPrefetch = 4 * 1024; // bytes ahead, where memory is what limits
+inline constexpr int kPrefetch = 4 * 1024;  // bytes ahead, where memory is what limits
 
 // A prepared row. bfloat16: the columns, filled up with zeros to a multiple of 4. int8: all codes, per
 // eight columns 0 2 4 6 1 3 5 7 (as the nibbles of a unit come apart), filled up to whole groups; then
@@ -277,12 +274,12 @@ template <int S, int M>
     }
     for (int m = 0; m < M; ++m) {
       const V f = splat(factor[m][k / kInt8Group]);
-      for (int s = 0; s < S; ++s) store(sum[m][s], fma(part[m][s], f, plumb::cpu::PLUMB_TIER::load(sum[m][s])));
+      for (int s = 0; s < S; ++s) store(sum[m][s], fma(part[m][s], f, load(sum[m][s])));
     }
   }
   V y[M][S];
   for (int m = 0; m < M; ++m) {
-    for (int s = 0; s < S; ++s) y[m][s] = plumb::cpu::PLUMB_TIER::load(sum[m][s]);
+    for (int s = 0; s < S; ++s) y[m][s] = load(sum[m][s]);
   }
   store_products<S, M>(a, panel, sub, token, y);
 }
@@ -294,25 +291,24 @@ PLUMB_TIER_INLINE void fast_tiles(const TileProduct& a, int panel, int sub, int 
   if constexpr (E == Element::kF4E2M1) fast_e2m1<S, M>(a, panel, sub, token);
 }
 
-// S tiles; few tokens take four tiles at once, many take two.
-template <Element E, int S>
+// At most `Most` tokens from `token` on; the number is a constant inside.
+template <Element E, int S, int Most>
 PLUMB_TIER_INLINE void fast_few(const TileProduct& a, int panel, int sub, int token) {
-  switch (a.tokens - token) {
-    case 1:
-      return fast_tiles<E, S, 1>(a, panel, sub, token);
-    case 2:
-      return fast_tiles<E, S, 2>(a, panel, sub, token);
-    case 3:
-      return fast_tiles<E, S, 3>(a, panel, sub, token);
-    case 4:
-      return fast_tiles<E, S, 4>(a, panel, sub, token);
-    case 5:
-      return fast_tiles<E, S, 5>(a, panel, sub, token);
-    default:
-      return;
+  if constexpr (Most > 0) {
+    if (a.tokens - token == Most) return fast_tiles<E, S, Most>(a, panel, sub, token);
+    fast_few<E, S, Most - 1>(a, panel, sub, token);
   }
 }
 
+// All tokens against S tiles, `Most` at a time.
+template <Element E, int S, int Most>
+PLUMB_TIER_INLINE void fast_tokens(const TileProduct& a, int panel, int sub) {
+  int token = 0;
+  for (; token + Most <= a.tokens; token += Most) fast_tiles<E, S, Most>(a, panel, sub, token);
+  fast_few<E, S, Most - 1>(a, panel, sub, token);
+}
+
+// Few tokens take four tiles at once, one stream of memory; many take two, and stay in registers.
 template <Element E>
 void fast_element(const TileProduct& a) {
   for (int tile = a.first_tile; tile < a.last_tile;) {
@@ -321,17 +317,13 @@ void fast_element(const TileProduct& a) {
         a.last_tile < (panel + 1) * kPanelTiles ? a.last_tile : (panel + 1) * kPanelTiles;
     const int left = end - tile;
     if (a.tokens <= 3 && left >= 4) {
-      fast_few<E, 4>(a, panel, sub, 0);
+      fast_tokens<E, 4, 3>(a, panel, sub);
       tile += 4;
     } else if (left >= 2) {
-      int token = 0;
-      for (; token + 6 <= a.tokens; token += 6) fast_tiles<E, 2, 6>(a, panel, sub, token);
-      fast_few<E, 2>(a, panel, sub, token);
+      fast_tokens<E, 2, 6>(a, panel, sub);
       tile += 2;
     } else {
-      int token = 0;
-      for (; token + 6 <= a.tokens; token += 6) fast_tiles<E, 1, 6>(a, panel, sub, token);
-      fast_few<E, 1>(a, panel, sub, token);
+      fast_tokens<E, 1, 3>(a, panel, sub);
       tile += 1;
     }
   }
@@ -349,14 +341,5 @@ static void multiply_prepared(const TileProduct& a) {
       return;  // fast_input() names no others
   }
 }
-
-#else
-
-inline constexpr bool kHasDotProducts = false;
-constexpr auto prepared_bytes = nullptr;
-constexpr auto prepare = nullptr;
-constexpr auto multiply_prepared = nullptr;
-
-#endif
 
 }  // namespace plumb::cpu::PLUMB_TIER

@@ -3,20 +3,15 @@
 
 #include "device/cpu/attention_loops.h"
 #include "device/cpu/index_loops.h"
-#include "device/cpu/multiply_fast.h"
+#include "device/cpu/multiply.h"
 #include "device/cpu/row_loops.h"
 
 namespace plumb::cpu::PLUMB_TIER {
 
-static constexpr KernelTable make_table(const char* name) {
+// All but the products.
+PLUMB_TIER_INLINE KernelTable make_row_table(const char* name) {
   KernelTable table{};
   table.name = name;
-  table.multiply = [](const TileProduct& a) { multiply_any(a); };
-  if constexpr (kHasDotProducts) {
-    table.prepared_bytes = prepared_bytes;
-    table.prepare = prepare;
-    table.multiply_prepared = multiply_prepared;
-  }
   table.attend_block = attend_block;
   table.attend_finish = attend_finish;
   table.decode_bf16 = decode_bf16;
@@ -41,6 +36,12 @@ static constexpr KernelTable make_table(const char* name) {
   table.rotate = rotate;
   table.hadamard = hadamard;
   table.fake_quant_e4m3 = fake_quant_e4m3;
+  return table;
+}
+
+PLUMB_TIER_INLINE KernelTable make_table(const char* name) {
+  KernelTable table = make_row_table(name);
+  table.multiply = [](const TileProduct& a) { multiply_any(a); };
   return table;
 }
 

@@ -5,7 +5,7 @@
 namespace plumb::cpu {
 
 const KernelTable& avx2_table() {
-  static constexpr KernelTable kTable = avx2::make_table("avx2");
+  static const KernelTable kTable = avx2::make_table("avx2");
   return kTable;
 }
 

@@ -5,7 +5,7 @@
 namespace plumb::cpu {
 
 const KernelTable& avx512_table() {
-  static constexpr KernelTable kTable = avx512::make_table("avx512");
+  static const KernelTable kTable = avx512::make_table("avx512");
   return kTable;
 }
 

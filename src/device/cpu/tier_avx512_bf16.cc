@@ -1,11 +1,20 @@
 #if defined(__x86_64__)
 #define PLUMB_TIER avx512_bf16
+#include "device/cpu/multiply_fast.h"
 #include "device/cpu/tier.h"
 
 namespace plumb::cpu {
 
 const KernelTable& avx512_bf16_table() {
-  static constexpr KernelTable kTable = avx512_bf16::make_table("avx512-bf16");
+  static const KernelTable kTable = [] {
+    KernelTable table = avx512_bf16::make_row_table("avx512-bf16");
+    // The exact products gain nothing from the dot products: compiled once.
+    table.multiply = avx512_table().multiply;
+    table.prepared_bytes = avx512_bf16::prepared_bytes;
+    table.prepare = avx512_bf16::prepare;
+    table.multiply_prepared = avx512_bf16::multiply_prepared;
+    return table;
+  }();
   return kTable;
 }
 

@@ -4,7 +4,7 @@
 namespace plumb::cpu {
 
 const KernelTable& baseline_table() {
-  static constexpr KernelTable kTable = baseline::make_table("baseline");
+  static const KernelTable kTable = baseline::make_table("baseline");
   return kTable;
 }
 
