@@ -138,6 +138,16 @@ PLUMB_TIER_INLINE void store_products(const TileProduct& a, int panel, int sub, 
   }
 }
 
+template <int S, int M>
+PLUMB_TIER_INLINE void store_sums(const TileProduct& a, int panel, int sub, int token,
+                                  const float (&sum)[M][S][kLanes]) {
+  V y[M][S];
+  for (int m = 0; m < M; ++m) {
+    for (int s = 0; s < S; ++s) y[m][s] = load(sum[m][s]);
+  }
+  store_products<S, M>(a, panel, sub, token, y);
+}
+
 template <int M>
 PLUMB_TIER_INLINE void prefetch(const std::byte* p) {
   if constexpr (M <= 2) _mm_prefetch(reinterpret_cast<const char*>(p + kPrefetch), _MM_HINT_T0);
@@ -151,11 +161,11 @@ template <int S, int M>
   const std::byte* p = a.data + shape.panel_offset(panel);
   const E4m3Pairs table = E4m3Pairs::load();
   const std::uint32_t* x[M];
-  V sum[M][S];
   for (int m = 0; m < M; ++m) {
     x[m] = reinterpret_cast<const std::uint32_t*>(a.prepared[token + m]);
-    for (int s = 0; s < S; ++s) sum[m][s] = splat(0.0f);
   }
+  // In memory: the registers are for what every unit needs.
+  alignas(64) float sum[M][S][kLanes] = {};
   for (int k = 0; k < shape.cols; k += shape.group_cols) {
     const int end = k + shape.group_cols < shape.cols ? k + shape.group_cols : shape.cols;
     const std::byte* scales = p + static_cast<std::size_t>(sub) * shape.scales();
@@ -167,25 +177,29 @@ template <int S, int M>
       for (int s = 0; s < S; ++s) acc[m][s] = _mm512_setzero_ps();
     }
     for (int i = k / 2; i < (end + 1) / 2; i += 2, unit += width * kUnitBytes) {
+      __m512bh first[S], second[S];
       for (int s = 0; s < S; ++s) {
         prefetch<M>(unit + s * kUnitBytes);
-        __m512bh first, second;
-        table.read(unit + s * kUnitBytes, first, second);
-        for (int m = 0; m < M; ++m) {
-          acc[m][s] = _mm512_dpbf16_ps(acc[m][s], first, pair_of(x[m], i));
-        }
-        for (int m = 0; m < M; ++m) {
-          acc[m][s] = _mm512_dpbf16_ps(acc[m][s], second, pair_of(x[m], i + 1));
-        }
+        table.read(unit + s * kUnitBytes, first[s], second[s]);
+      }
+      for (int m = 0; m < M; ++m) {
+        const __m512bh value = pair_of(x[m], i);
+        for (int s = 0; s < S; ++s) acc[m][s] = _mm512_dpbf16_ps(acc[m][s], first[s], value);
+      }
+      for (int m = 0; m < M; ++m) {
+        const __m512bh value = pair_of(x[m], i + 1);
+        for (int s = 0; s < S; ++s) acc[m][s] = _mm512_dpbf16_ps(acc[m][s], second[s], value);
       }
     }
     for (int s = 0; s < S; ++s) {
       const V scale = read_scale(scales + static_cast<std::size_t>(s) * shape.scales(),
                                  shape.scale_bytes, 1.0f);
-      for (int m = 0; m < M; ++m) sum[m][s] = fma(V{acc[m][s]}, scale, sum[m][s]);
+      for (int m = 0; m < M; ++m) {
+        store(sum[m][s], fma(V{acc[m][s]}, scale, load(sum[m][s])));
+      }
     }
   }
-  store_products<S, M>(a, panel, sub, token, sum);
+  store_sums<S, M>(a, panel, sub, token, sum);
 }
 
 template <int S, int M>
@@ -199,39 +213,47 @@ template <int S, int M>
     for (int s = 0; s < S; ++s) acc[m][s] = splat(0.0f);
   }
   for (int i = 0; i < (a.shape.cols + 1) / 2; ++i, unit += width * kUnitBytes) {
+    __m512bh w[S];
     for (int s = 0; s < S; ++s) {
       prefetch<M>(unit + s * kUnitBytes);
-      const auto w = reinterpret_cast<__m512bh>(_mm512_loadu_si512(unit + s * kUnitBytes));
-      for (int m = 0; m < M; ++m) {
-        acc[m][s].v = _mm512_dpbf16_ps(acc[m][s].v, w, pair_of(x[m], i));
-      }
+      w[s] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(unit + s * kUnitBytes));
+    }
+    for (int m = 0; m < M; ++m) {
+      const __m512bh value = pair_of(x[m], i);
+      for (int s = 0; s < S; ++s) acc[m][s].v = _mm512_dpbf16_ps(acc[m][s].v, w[s], value);
     }
   }
   store_products<S, M>(a, panel, sub, token, acc);
 }
 
-// 32 columns of one tile times M tokens: exact integers, twice the sum of products.
-template <int M>
+// 32 columns of S neighbouring tiles times M tokens: exact integers, twice the sum of products.
+template <int S, int M>
 PLUMB_TIER_INLINE void fp4_block(const std::byte* unit, int stride, const std::byte* const (&x)[M],
                                  const std::int32_t* const (&correction)[M], int k,
-                                 __m512i (&acc)[M]) {
+                                 __m512i (&acc)[M][S]) {
   const __m512i values = _mm512_broadcast_i32x4(
       _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
   const __m512i nibble = _mm512_set1_epi8(15);
-  for (int m = 0; m < M; ++m) acc[m] = _mm512_set1_epi32(correction[m][k / kFp4Block]);
+  for (int m = 0; m < M; ++m) {
+    for (int s = 0; s < S; ++s) acc[m][s] = _mm512_set1_epi32(correction[m][k / kFp4Block]);
+  }
   for (int u = 0; u < 4; ++u, unit += stride) {
-    prefetch<M>(unit);
-    const __m512i v = _mm512_loadu_si512(unit);
-    const __m512i even = _mm512_shuffle_epi8(values, _mm512_and_si512(v, nibble));
-    const __m512i odd =
-        _mm512_shuffle_epi8(values, _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble));
-    for (int m = 0; m < M; ++m) {
-      const auto* codes = reinterpret_cast<const int*>(x[m] + k + 8 * u);
-      acc[m] = _mm512_dpbusd_epi32(acc[m], even, _mm512_set1_epi32(codes[0]));
+    __m512i even[S], odd[S];
+    for (int s = 0; s < S; ++s) {
+      prefetch<M>(unit + s * kUnitBytes);
+      const __m512i v = _mm512_loadu_si512(unit + s * kUnitBytes);
+      even[s] = _mm512_shuffle_epi8(values, _mm512_and_si512(v, nibble));
+      odd[s] = _mm512_shuffle_epi8(values, _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble));
     }
     for (int m = 0; m < M; ++m) {
       const auto* codes = reinterpret_cast<const int*>(x[m] + k + 8 * u);
-      acc[m] = _mm512_dpbusd_epi32(acc[m], odd, _mm512_set1_epi32(codes[1]));
+      const __m512i first = _mm512_set1_epi32(codes[0]);
+      for (int s = 0; s < S; ++s) acc[m][s] = _mm512_dpbusd_epi32(acc[m][s], even[s], first);
+    }
+    for (int m = 0; m < M; ++m) {
+      const auto* codes = reinterpret_cast<const int*>(x[m] + k + 8 * u);
+      const __m512i second = _mm512_set1_epi32(codes[1]);
+      for (int s = 0; s < S; ++s) acc[m][s] = _mm512_dpbusd_epi32(acc[m][s], odd[s], second);
     }
   }
 }
@@ -262,13 +284,17 @@ template <int S, int M>
     const int end = k + kInt8Group < cols ? k + kInt8Group : cols;
     for (int b = k; b < end; b += kFp4Block, p += group_bytes) {
       const std::byte* units = p + static_cast<std::size_t>(width) * shape.scales();
-      for (int s = 0; s < S; ++s) {
-        const V scale = read_scale(p + static_cast<std::size_t>(sub + s) * shape.scales(),
-                                   shape.scale_bytes, 1.0f);
-        __m512i acc[M];
-        fp4_block<M>(units + (sub + s) * kUnitBytes, width * kUnitBytes, x, correction, b, acc);
-        for (int m = 0; m < M; ++m) {
-          part[m][s] = fma(V{_mm512_cvtepi32_ps(acc[m])}, scale, part[m][s]);
+      constexpr int kPair = S < 2 ? 1 : 2;  // tiles that registers hold beside everything else
+      for (int s = 0; s < S; s += kPair) {
+        __m512i acc[M][kPair];
+        fp4_block<kPair, M>(units + (sub + s) * kUnitBytes, width * kUnitBytes, x, correction, b,
+                            acc);
+        for (int i = 0; i < kPair; ++i) {
+          const V scale = read_scale(p + static_cast<std::size_t>(sub + s + i) * shape.scales(),
+                                     shape.scale_bytes, 1.0f);
+          for (int m = 0; m < M; ++m) {
+            part[m][s + i] = fma(V{_mm512_cvtepi32_ps(acc[m][i])}, scale, part[m][s + i]);
+          }
         }
       }
     }
@@ -277,11 +303,7 @@ template <int S, int M>
       for (int s = 0; s < S; ++s) store(sum[m][s], fma(part[m][s], f, load(sum[m][s])));
     }
   }
-  V y[M][S];
-  for (int m = 0; m < M; ++m) {
-    for (int s = 0; s < S; ++s) y[m][s] = load(sum[m][s]);
-  }
-  store_products<S, M>(a, panel, sub, token, y);
+  store_sums<S, M>(a, panel, sub, token, sum);
 }
 
 template <Element E, int S, int M>
