@@ -229,7 +229,7 @@ Status bench(const BenchOptions& options, const Plan& plan, BenchReport& report)
   PLUMB_TRY(config, v4::Config::parse(stack->store->config_json()));
   PLUMB_TRY(totals, v4::check_inventory(config, *stack->store));
   report.model = stack->name;
-  report.numerics = std::string(stack->model->info().numerics.id());
+  report.numerics = stack->model->info().numerics.id();
   report.device = std::string(stack->device->name());
   report.threads = stack->device->threads();
   report.step_tokens = stack->model->info().max_step_tokens;

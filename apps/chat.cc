@@ -109,7 +109,7 @@ Result<int> chat(const ChatOptions& options) {
       {*stack->provider,
        *stack->engine,
        *stack->format,
-       {info.fingerprint, stack->tokenizer->fingerprint(), std::string(info.numerics.id())},
+       {info.fingerprint, stack->tokenizer->fingerprint(), info.numerics.id()},
        stack->context},
       {sampling, options.sampling.seed, options.max_tokens}, std::move(start));
   ChatLoop loop(session, *source, history, {interactive, options.verbose});

@@ -70,7 +70,7 @@ void print_score(const PerplexityOptions& options, const Stack& stack, const Sco
   if (options.json) {
     const Json out =
         Json::object({{"model", Json::string(stack.name)},
-                      {"numerics", Json::string(std::string(stack.engine->model().numerics.id()))},
+                      {"numerics", Json::string(stack.engine->model().numerics.id())},
                       {"file", Json::string(options.file)},
                       {"window", Json::integer(options.window)},
                       {"stride", Json::integer(options.stride)},

@@ -1,35 +1,14 @@
 // plumb bench as a person runs it: what it prints, not how fast it was.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
-
-#include "base/file.h"
 #include "base/json.h"
-#include "base/temp_dir_for_tests.h"
+#include "run_shell.h"
 
 namespace plumb {
 namespace {
 
-struct Outcome {
-  int status = -1;
-  std::string out, err;
-};
-
 Outcome plumb(const std::string& arguments) {
-  TempDir dir;
-  const std::string err = (dir / "err").string();
-  const std::string command =
-      std::string(PLUMB_PROGRAM) + " " + arguments + " 2>" + err + " </dev/null";
-  std::FILE* pipe = ::popen(command.c_str(), "r");
-  Outcome outcome;
-  char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe))
-    outcome.out.append(buffer, n);
-  const int status = ::pclose(pipe);
-  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  if (auto text = read_file(err)) outcome.err = *text;
-  return outcome;
+  return run_shell_apart(std::string(PLUMB_PROGRAM) + " " + arguments + " </dev/null");
 }
 
 void expect_refused(const std::string& arguments, int status, const std::string& part) {

@@ -1,37 +1,18 @@
 // plumb generate, tokenize and perplexity as a person runs them, with the bundled model. What it
 // says is not looked at here: only that it says the same in every way of asking.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <cmath>
-#include <cstdio>
 
-#include "base/file.h"
 #include "base/json.h"
-#include "base/temp_dir_for_tests.h"
+#include "run_shell.h"
 
 namespace plumb {
 namespace {
 
-struct Outcome {
-  int status = -1;
-  std::string out, err;
-};
-
 // Runs the program in a shell, so that `arguments` may redirect stdin.
 Outcome plumb(const std::string& arguments, const std::string& under = "") {
-  TempDir dir;
-  const std::string err = (dir / "err").string();
-  const std::string command = under + std::string(PLUMB_PROGRAM) + " " + arguments + " 2>" + err;
-  std::FILE* pipe = ::popen(command.c_str(), "r");
-  Outcome outcome;
-  char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe))
-    outcome.out.append(buffer, n);
-  const int status = ::pclose(pipe);
-  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  if (auto text = read_file(err)) outcome.err = *text;
-  return outcome;
+  return run_shell_apart(under + std::string(PLUMB_PROGRAM) + " " + arguments);
 }
 
 Json json_of(const std::string& arguments) {

@@ -1,44 +1,29 @@
 // plumb synth and plumb inspect as a person runs them.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
 #include <fstream>
 
 #include "base/json.h"
-#include "base/temp_dir_for_tests.h"
+#include "run_shell.h"
 
 namespace plumb {
 namespace {
 
 namespace fs = std::filesystem;
 
-struct Outcome {
-  int status = -1;
-  std::string text;  // both streams
-};
-
+// Both streams are in `out`.
 Outcome plumb(const std::string& arguments) {
-  const std::string command = std::string(PLUMB_PROGRAM) + " " + arguments + " 2>&1 </dev/null";
-  std::FILE* pipe = ::popen(command.c_str(), "r");
-  Outcome outcome;
-  char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) {
-    outcome.text.append(buffer, n);
-  }
-  const int status = ::pclose(pipe);
-  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  return outcome;
+  return run_shell(std::string(PLUMB_PROGRAM) + " " + arguments + " 2>&1 </dev/null");
 }
 
 void expect_says(const Outcome& outcome, const std::string& part) {
-  EXPECT_NE(outcome.text.find(part), std::string::npos) << outcome.text;
+  EXPECT_NE(outcome.out.find(part), std::string::npos) << outcome.out;
 }
 
 std::string synth(const TempDir& dir, const std::string& more = "") {
   const std::string model = (dir / "model").string();
   const Outcome made = plumb("synth " + more + " " + model);
-  EXPECT_EQ(made.status, 0) << made.text;
+  EXPECT_EQ(made.status, 0) << made.out;
   return model;
 }
 
@@ -71,7 +56,7 @@ TEST(Inspect, SaysTheTotalsOfProFromItsHeaders) {
   TempDir dir;
   const Outcome outcome = plumb("inspect --json " + synth(dir, "--headers-only --config v4-pro"));
   EXPECT_EQ(outcome.status, 0);
-  const auto json = parse_json(outcome.text, "inspect");
+  const auto json = parse_json(outcome.out, "inspect");
   ASSERT_TRUE(json) << json.error().message;
   EXPECT_EQ(json->find("total")->find("tensors")->as_int(), 145'116);
   EXPECT_EQ(json->find("total")->find("bytes")->as_int(), 864'704'792'696);
@@ -86,7 +71,7 @@ TEST(Inspect, SaysTheTotalsOfTheBenchModelFromItsHeaders) {
   const Outcome outcome =
       plumb("inspect --json " + synth(dir, "--headers-only --config bench-v4-2b"));
   EXPECT_EQ(outcome.status, 0);
-  const auto json = parse_json(outcome.text, "inspect");
+  const auto json = parse_json(outcome.out, "inspect");
   ASSERT_TRUE(json) << json.error().message;
   EXPECT_NEAR(*json->find("trunk_parameters")->as_double(), 2.37e9, 0.005e9);
   EXPECT_NEAR(*json->find("active_bytes")->as_double(), 494e6, 3e6);
@@ -105,8 +90,8 @@ TEST(Inspect, PlansMemoryAndSaysWhatWouldFit) {
   TempDir dir;
   const std::string model = synth(dir);
   const Outcome fits = plumb("inspect --context 4k --memory 4GiB --json " + model);
-  EXPECT_EQ(fits.status, 0) << fits.text;
-  const auto json = parse_json(fits.text, "inspect");
+  EXPECT_EQ(fits.status, 0) << fits.out;
+  const auto json = parse_json(fits.out, "inspect");
   ASSERT_TRUE(json);
   const Json& plan = *json->find("memory");
   EXPECT_EQ(plan.find("context")->as_int(), 4096);
@@ -117,7 +102,7 @@ TEST(Inspect, PlansMemoryAndSaysWhatWouldFit) {
   // Half of what 128k tokens need on top of the rest: refused, with a context that is then
   // accepted.
   const Outcome whole = plumb("inspect --context 128k --memory 64GiB --json " + model);
-  const auto large = parse_json(whole.text, "inspect");
+  const auto large = parse_json(whole.out, "inspect");
   ASSERT_TRUE(large);
   const Json& needs = *large->find("memory");
   const std::int64_t memory =
@@ -126,8 +111,8 @@ TEST(Inspect, PlansMemoryAndSaysWhatWouldFit) {
   const Outcome refused = plumb("inspect --context 128k" + limit + model);
   EXPECT_EQ(refused.status, 4);
   expect_says(refused, "tokens would fit (--context ");
-  const auto at = refused.text.find("(--context ") + 11;
-  const std::int64_t context = std::stoll(refused.text.substr(at));
+  const auto at = refused.out.find("(--context ") + 11;
+  const std::int64_t context = std::stoll(refused.out.substr(at));
   EXPECT_GT(context, 32 << 10);
   EXPECT_EQ(plumb("inspect --context " + std::to_string(context) + limit + model).status, 0);
   EXPECT_EQ(plumb("inspect --context " + std::to_string(context + 129) + limit + model).status, 4);
@@ -140,7 +125,7 @@ TEST(Inspect, VerifiesEveryByte) {
   TempDir dir;
   const std::string model = synth(dir, "--shard-size 1MiB --experts fp8");
   const Outcome good = plumb("inspect --verify " + model);
-  EXPECT_EQ(good.status, 0) << good.text;
+  EXPECT_EQ(good.status, 0) << good.out;
   const fs::path shard = first_shard(model);
   const std::string name = shard.filename().string();
   expect_says(good, "  " + name + "\n");

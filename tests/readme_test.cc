@@ -1,44 +1,27 @@
 // The README's commands work as printed: every line of its sh blocks is run here, but for those
 // that install packages, which tools/bare_debian.sh runs on a fresh system.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
 
-#include "base/file.h"
-#include "base/temp_dir_for_tests.h"
+#include "run_shell.h"
 
 namespace plumb {
 namespace {
 
 namespace fs = std::filesystem;
 
-struct Outcome {
-  int status = -1;
-  std::string output;  // stdout and stderr
-};
-
-Outcome run(const std::string& command) {
-  Outcome out;
-  std::FILE* pipe = ::popen((command + " 2>&1 < /dev/null").c_str(), "r");
-  if (pipe == nullptr) return out;
-  char buffer[4096];
-  for (std::size_t n; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;)
-    out.output.append(buffer, n);
-  const int status = ::pclose(pipe);
-  out.status = WIFEXITED(status) ? WEXITSTATUS(status) : 255;
-  return out;
-}
+// Both streams are in `out`.
+Outcome run(const std::string& command) { return run_shell(command + " 2>&1 < /dev/null"); }
 
 std::string commands_of(const std::string& kind, const fs::path& readme) {
   const std::string top = PLUMB_SOURCE_DIR;
   const Outcome out =
       run("'" + top + "/tools/readme_commands.sh' " + kind + " '" + readme.string() + "'");
-  EXPECT_EQ(out.status, 0) << out.output;
-  return out.output;
+  EXPECT_EQ(out.status, 0) << out.out;
+  return out.out;
 }
 
 TEST(Readme, BlocksAreSortedByWhereTheyRun) {
@@ -71,7 +54,7 @@ TEST(Readme, EveryCommandWorks) {
   ASSERT_TRUE(write_file_atomically(dir / "commands.sh", "set -eux\n" + commands));
   const Outcome out =
       run("cd '" + dir.path().string() + "' && HOME=\"$PWD\" timeout 280 bash commands.sh");
-  EXPECT_EQ(out.status, 0) << out.output;
+  EXPECT_EQ(out.status, 0) << out.out;
 #endif
 }
 

@@ -9,6 +9,7 @@ namespace plumb {
 
 // Tells the scheduler how many drafts every sequence that writes in the coming step would like.
 void EngineCore::plan_drafts() {
+  if (options_.drafts == 0) return;
   std::vector<SequenceId> ids;
   std::vector<DraftPace::Writer> writers;
   for (const auto& [id, s] : sequences_) {
@@ -22,7 +23,6 @@ void EngineCore::plan_drafts() {
     ids.push_back(id);
     writers.push_back({&s->acceptance, most});
   }
-  if (options_.drafts == 0) return;
   const std::vector<int> drafts = pace_.choose(writers);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     scheduler_.set_drafts(ids[i], options_.draft_always ? writers[i].most : drafts[i]);

@@ -57,7 +57,6 @@ static std::int64_t places_from(const float* score, std::int64_t n, float least,
 
 #if defined(__AVX512VNNI__) && defined(__AVX512VBMI__)
 
-inline constexpr bool kHasIndexProducts = true;
 inline constexpr int kIndexDim = kPackedIndexDim, kIndexBlocks = kIndexDim / kE2M1RowBlock;
 inline constexpr int kKeyGroups = kPackedIndexKeys / kLanes;
 inline constexpr int kMostShift = 3;
@@ -336,7 +335,6 @@ static void index_products(const IndexProduct& a) {
 
 #else
 
-inline constexpr bool kHasIndexProducts = false;
 static constexpr void (*pack_index_queries)(const float*, int, std::byte*) = nullptr;
 static constexpr void (*index_products)(const IndexProduct&) = nullptr;
 

@@ -94,9 +94,6 @@ PLUMB_TIER_INLINE V widen_bf16(const void* p) {
   const __m256i half = _mm256_loadu_si256(static_cast<const __m256i*>(p));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16))};
 }
-PLUMB_TIER_INLINE V widen_f16(const void* p) {
-  return {_mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)))};
-}
 // E4M3 codes as fp32, divided by 256: the code's bits are a binary16 number with another bias.
 PLUMB_TIER_INLINE V widen_e4m3(const void* p) {
   const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
@@ -186,9 +183,6 @@ PLUMB_TIER_INLINE V widen_bf16(const void* p) {
 PLUMB_TIER_INLINE V widen_halves(__m256i half) {
   return {_mm256_cvtph_ps(_mm256_castsi256_si128(half)),
           _mm256_cvtph_ps(_mm256_extracti128_si256(half, 1))};
-}
-PLUMB_TIER_INLINE V widen_f16(const void* p) {
-  return widen_halves(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
 }
 PLUMB_TIER_INLINE V widen_e4m3(const void* p) {
   const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
@@ -285,9 +279,6 @@ PLUMB_TIER_INLINE std::uint16_t half_at(const void* p, int i) {
 }
 PLUMB_TIER_INLINE V widen_bf16(const void* p) {
   return each([=](int l) { return bf16_to_float(half_at(p, l)); });
-}
-PLUMB_TIER_INLINE V widen_f16(const void* p) {
-  return each([=](int l) { return f16_to_float(half_at(p, l)); });
 }
 PLUMB_TIER_INLINE V widen_e4m3(const void* p) {
   return each([=](int l) { return e4m3_to_float(byte_at(p, l)) * 0x1p-8f; });

@@ -39,20 +39,16 @@ Config published() {
   return c;
 }
 
-// Layers after the first two: sparse and heavy in turn, a sparse one last.
-void add_alternating(Config& c, int pairs) {
-  for (int i = 0; i < pairs; ++i) {
-    c.layers.push_back(sparse());
-    c.layers.push_back(heavy(128));
-  }
-  c.layers.push_back(sparse());
+// Layers after the first two: sparse and heavy in turn.
+void add_alternating(Config& c, int layers) {
+  for (int i = 0; i < layers; ++i) c.layers.push_back(i % 2 == 0 ? sparse() : heavy(128));
 }
 
 Config v4_flash() {
   Config c = published();
   c.dim = 4096;
   c.layers.resize(2);
-  add_alternating(c, 20);
+  add_alternating(c, 41);
   c.heads = 64;
   c.q_rank = 1024;
   c.out_groups = 8;
@@ -68,7 +64,7 @@ Config v4_pro() {
   Config c = published();
   c.dim = 7168;
   c.layers.assign(2, heavy(128));
-  add_alternating(c, 29);
+  add_alternating(c, 59);
   c.heads = 128;
   c.q_rank = 1536;
   c.out_groups = 16;
@@ -87,10 +83,7 @@ Config bench_v4_2b() {
   c.vocab = 32768;
   c.dim = 2048;
   c.layers.resize(2);
-  for (int i = 0; i < 4; ++i) {
-    c.layers.push_back(sparse());
-    c.layers.push_back(heavy(128));
-  }
+  add_alternating(c, 8);
   c.heads = 16;
   c.q_rank = 512;
   c.out_groups = 4;

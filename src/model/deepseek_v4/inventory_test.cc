@@ -37,6 +37,13 @@ std::unique_ptr<WeightStore> open(const std::filesystem::path& directory) {
   return store ? std::move(*store) : nullptr;
 }
 
+std::unique_ptr<WeightStore> open_headers_of_tiny(const TempDir& dir) {
+  RandomOptions options;
+  options.headers_only = true;
+  EXPECT_TRUE(write_random_checkpoint(dir / "m", builtin("tiny"), options));
+  return open(dir / "m");
+}
+
 TEST(Inventory, CountsThePublishedIndexTotals) {
   const auto flash = published_tensors(inventory(builtin("v4-flash")), ExpertFormat::kFp4);
   EXPECT_EQ(flash.size(), 69'187u);
@@ -78,11 +85,8 @@ TEST(Inventory, NamesShapesAndTypesAsPublished) {
 
 // What a token reads of the tiny model, counted by hand from the shapes.
 TEST(Inventory, CountsWhatAStepReads) {
-  TempDir dir;
-  RandomOptions options;
-  options.headers_only = true;
-  ASSERT_TRUE(write_random_checkpoint(dir / "m", builtin("tiny"), options));
-  const auto store = open(dir / "m");
+  const TempDir dir;
+  const auto store = open_headers_of_tiny(dir);
   ASSERT_NE(store, nullptr);
   const auto totals = check_inventory(builtin("tiny"), *store);
   ASSERT_TRUE(totals) << totals.error().message;
@@ -211,11 +215,8 @@ TEST(RandomCheckpoint, RefusesADirectoryThatHoldsAModel) {
 }
 
 TEST(RandomCheckpoint, SparseShardsHaveTheRightLengths) {
-  TempDir dir;
-  RandomOptions options;
-  options.headers_only = true;
-  ASSERT_TRUE(write_random_checkpoint(dir / "m", builtin("tiny"), options));
-  const auto store = open(dir / "m");
+  const TempDir dir;
+  const auto store = open_headers_of_tiny(dir);
   ASSERT_NE(store, nullptr);
   EXPECT_TRUE(check_inventory(builtin("tiny"), *store));
 }
