@@ -37,6 +37,7 @@ struct RmsNormArgs {
   bool bf16_chain = false;      // the reference's per-head query norm: square, mean, + eps, rsqrt and
                                 // product are each rounded to bfloat16 (unweighted only)
   Mat<float> out;               // [n, d]
+  int width = 0;                // > 0: every `width` columns are normed by themselves (unweighted only)
 };
 
 // x[:, first_col : first_col + cols] is replaced by its value after quantisation and back.
@@ -217,6 +218,9 @@ struct AttendArgs {
   bool list_blocks = false;
   bool round_probabilities = false;
   bool round_bf16 = false;                 // the output
+  bool fast = false;                       // queries, rows and weights as bfloat16 and sums in an order
+                                           // of the device's own, the same in any company; list_blocks
+                                           // and round_probabilities are then not looked at
   Mat<float> out;                          // [t, heads * dim]
 };
 

@@ -46,7 +46,7 @@ struct Numerics {
   std::string id() const {
     if (mode == NumericsMode::kPlain) return "plain-1";
     if (mode == NumericsMode::kVendor) return "vendor-2026-06-1";
-    return "fast-1-" + std::string(products);
+    return "fast-2-" + std::string(products);
   }
 };
 

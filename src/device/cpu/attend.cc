@@ -84,6 +84,7 @@ void CpuKernels::attend_heads(const AttendArgs& a, int t, int first_head, int la
 }
 
 void CpuKernels::attend(const AttendArgs& a) {
+  if (attends_fast(a)) return attend_fast(a);
   const int tokens = a.q.rows;
   std::int64_t rows = 0;
   for (int t = 0; t < tokens; ++t) {

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "device/cpu/scratch.h"
-#include "device/ref/quant.h"
 #include "device/ref/route.h"
 #include "tensor/format.h"
 #include "tensor/math.h"
@@ -14,7 +13,7 @@ namespace {
 
 using cpu::grow;
 
-constexpr int kTokensPerPiece = 48;
+constexpr int kTokensPerPiece = 48, kFastTokensPerPiece = 128;
 
 }  // namespace
 
@@ -38,21 +37,23 @@ void CpuKernels::embed(const EmbedArgs& a) {
 }
 
 void CpuKernels::rms_norm(const RmsNormArgs& a) {
-  const int d = a.x.cols;
+  const int d = a.width > 0 ? a.width : a.x.cols, parts = a.x.cols / d;
   const auto norm = [&](std::int64_t begin, std::int64_t end, int) {
     for (auto n = static_cast<int>(begin); n < end; ++n) {
-      const float* x = a.x.row(n);
+      const float* x = a.x.row(n / parts) + n % parts * d;
+      float* out = a.out.row(n / parts) + n % parts * d;
       const float sum = a.bf16_chain ? table_.bf16_square_sum(x, d) : table_.sum_of_squares(x, d);
       const float mean = sum / static_cast<float>(d);
       if (a.bf16_chain) {
         const float r = round_to_bf16(math::rsqrt(round_to_bf16(round_to_bf16(mean) + a.eps)));
-        table_.scale_row(x, nullptr, r, d, true, a.out.row(n));
+        table_.scale_row(x, nullptr, r, d, true, out);
       } else {
-        table_.scale_row(x, a.gain, math::rsqrt(mean + a.eps), d, a.round_bf16, a.out.row(n));
+        table_.scale_row(x, a.gain, math::rsqrt(mean + a.eps), d, a.round_bf16, out);
       }
     }
   };
-  parallel(a.x.rows, 16, std::int64_t{a.x.rows} * d, norm);
+  const std::int64_t rows = std::int64_t{a.x.rows} * parts;
+  parallel(rows, 16, rows * d, norm);
 }
 
 void CpuKernels::fake_quant(const FakeQuantArgs& a) {
@@ -67,7 +68,7 @@ void CpuKernels::fake_quant(const FakeQuantArgs& a) {
       if (a.kind == FakeQuantArgs::Kind::kE4M3) {
         table_.fake_quant_e4m3(x + a.first_col, a.cols, a.block, out + a.first_col);
       } else {
-        ref::fake_quant_row(x + a.first_col, out + a.first_col, a.cols, a.block, a.kind);
+        table_.fake_quant_e2m1(x + a.first_col, a.cols, a.block, out + a.first_col);
       }
     }
   };
@@ -102,7 +103,7 @@ void CpuKernels::multiply_row_major(const Product& p, int first_tile, int last_t
   for (int i = first_tile; i < last_tile; ++i) {
     const int first_row = i * cpu::kTileRows;
     cpu::decode_row_major_tile(w, i, row, tile);
-    for (int t = 0; t < p.tokens; ++t) out[t] = p.out[t] + first_row;
+    for (int t = 0; t < p.tokens; ++t) out[t] = p.out[t] + (first_row - p.first_row);
     const cpu::TileShape shape{std::min(cpu::kTileRows, w.rows - first_row), w.cols, w.cols, 0, 32};
     table_.multiply({reinterpret_cast<const std::byte*>(tile), Element::kF32, shape, p.x, out,
                      p.tokens, p.k_block, p.round_bf16, 0, 1, nullptr});
@@ -137,7 +138,7 @@ void CpuKernels::multiply_row_major_prepared(const Product& p, int first_tile, i
     std::fill_n(tile, shape.total_bytes(), std::byte{0});
     // A NaN code is no reason to stop here: it shows in the result.
     (void)cpu::tile_rows(rows, 0, rows.rows, tile);
-    for (int t = 0; t < p.tokens; ++t) out[t] = p.out[t] + first;
+    for (int t = 0; t < p.tokens; ++t) out[t] = p.out[t] + (first - p.first_row);
     table_.multiply_prepared(
         {tile, w.format.element, shape, nullptr, out, p.tokens, 0, false, 0, 1, p.prepared});
   }
@@ -150,16 +151,18 @@ void CpuKernels::multiply(const Product& p, int first_tile, int last_tile, int t
   }
   if (p.prepared != nullptr) {
     return table_.multiply_prepared({p.w->data, p.w->format.element, cpu::tile_shape(*p.w), nullptr,
-                                     p.out, p.tokens, 0, false, first_tile, last_tile, p.prepared});
+                                     p.out, p.tokens, 0, false, first_tile, last_tile, p.prepared,
+                                     p.first_row});
   }
   table_.multiply({p.w->data, p.w->format.element, cpu::tile_shape(*p.w), p.x, p.out, p.tokens,
-                   p.k_block, p.round_bf16, first_tile, last_tile, nullptr});
+                   p.k_block, p.round_bf16, first_tile, last_tile, nullptr, p.first_row});
 }
 
 std::size_t CpuKernels::fast_row_bytes(FastInput kind, int cols) const {
   const std::size_t bytes = own_form(kind) ? table_.prepared_bytes(kind, cols)
                                            : sizeof(float) * static_cast<std::size_t>(cols);
-  return (bytes + 63) / 64 * 64;
+  return ((bytes + 63) / 64 | 1) *
+         64;  // an odd number of lines: neighbours fall into all cache sets
 }
 
 void CpuKernels::write_fast_row(FastInput kind, const float* x, int cols, std::byte* out) const {
@@ -204,7 +207,8 @@ void CpuKernels::matmul(const MatMulArgs& a) {
   const int tiles = (a.w.rows + cpu::kTileRows - 1) / cpu::kTileRows;
   const int piece = tiles_per_piece(tiles);
   // Decoding a row-major tile is dear: all its tokens stay together.
-  const int chunk = a.w.layout == Layout::kTiled ? kTokensPerPiece : tokens;
+  const int most = prepared == nullptr ? kTokensPerPiece : kFastTokensPerPiece;
+  const int chunk = a.w.layout == Layout::kTiled ? most : tokens;
   const std::int64_t pieces = (tiles + piece - 1) / piece, chunks = (tokens + chunk - 1) / chunk;
   const auto run = [&](std::int64_t begin, std::int64_t end, int thread) {
     for (std::int64_t i = begin; i < end;) {

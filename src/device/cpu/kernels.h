@@ -50,7 +50,20 @@ class CpuKernels final : public RefKernels {
     std::vector<cpu::PooledRow> pooled;
     std::vector<cpu::AttendState> states;
     std::vector<std::int32_t> places;
-    std::vector<std::byte> tile, scales;
+    std::vector<std::byte> tile, scales, queries, values;
+    std::vector<float> parts, products;
+    std::vector<float*> product_rows;
+  };
+  class FastAttention;
+  // Neighbouring tokens of one sequence from t on.
+  struct AttendRun {
+    int t = 0;
+    int tokens = 0;
+  };
+  // The n-th part of the rows that token t attends.
+  struct AttendTask {
+    int t = 0;
+    std::int64_t n = 0;
   };
   // One product of several tokens, in parts by tiles of output rows.
   struct Product {
@@ -61,6 +74,7 @@ class CpuKernels final : public RefKernels {
     int k_block = 0;
     bool round_bf16 = false;
     const std::byte* const* prepared = nullptr;  // fast, by the tier's own loops: instead of x
+    int first_row = 0;                           // that out[0] stands for
   };
   // Activation rows as fast products take them: rounded floats, or rows of the tier's own form.
   struct FastRows {
@@ -113,6 +127,11 @@ class CpuKernels final : public RefKernels {
   const float* mixing_logits(Mat<const float> streams, const WeightView& fn);
 
   void attend_heads(const AttendArgs& a, int t, int first_head, int last_head, Scratch& scratch);
+  bool attends_fast(const AttendArgs& a) const;
+  void attend_fast(const AttendArgs& a);
+  void attend_runs(const AttendArgs& a, std::int64_t cost);
+  void attend_parts(const AttendArgs& a, std::int64_t cost);
+  void close_fast(const AttendArgs& a, const cpu::AttendPart& sum, int t, int group);
   void prepare_queries(const IndexTopKArgs& a);
   std::int64_t plan_scoring(const IndexTopKArgs& a, int first, int last);
   void choose_keys(const IndexTopKArgs& a, int t, Scratch& scratch);
@@ -134,6 +153,9 @@ class CpuKernels final : public RefKernels {
   std::vector<float*> out_rows_;
   FastRows fast_rows_;
   std::vector<float> logits_;  // of the router and of mHC
+  std::vector<AttendRun> attend_runs_;
+  std::vector<AttendTask> attend_tasks_;
+  std::vector<float> attend_memory_;  // parts of all tasks
   std::vector<float> index_weights_, scores_;
   std::vector<std::uint32_t> keys_;
   std::vector<IndexWork> index_work_;
@@ -147,10 +169,10 @@ class CpuKernels final : public RefKernels {
   std::vector<int> pair_token_;
   std::vector<float> pair_weight_;
   std::vector<const float*> pair_x_, pair_a_;
-  std::vector<float*> pair_g_, pair_u_, y_rows_;
-  std::vector<float> quantised_, gate_, up_, y_;
-  FastRows fast_inputs_[3];            // by FastInput
-  std::vector<std::byte> fast_acts_;   // of the down products
+  std::vector<float*> pair_g_, pair_u_;
+  std::vector<float> quantised_, gate_, up_;
+  FastRows fast_inputs_[3];           // by FastInput
+  std::vector<std::byte> fast_acts_;  // of the down products
   std::vector<const std::byte*> pair_fast_x_;
   std::vector<std::byte*> pair_fast_a_;
   std::vector<std::int32_t> cursor_;

@@ -166,25 +166,27 @@ void CpuKernels::expert_activation(const MoeArgs& a) {
 // experts.
 void CpuKernels::expert_down(const MoeArgs& a) {
   const int tokens = a.x.rows, d = a.out.cols;
-  float* y = grow(y_, tokens * d);
-  grow(y_rows_, tokens);
-  for (int t = 0; t < tokens; ++t) y_rows_[static_cast<std::size_t>(t)] = y + t * d;
   const int tiles = tiles_of(a.shared.w2), piece = tiles_per_piece(tiles);
   const auto run = [&](std::int64_t begin, std::int64_t end, int thread) {
     const int first_tile = static_cast<int>(begin) * piece;
     const int last_tile = std::min(tiles, static_cast<int>(end) * piece);
     const int row = first_tile * cpu::kTileRows;
     const int rows = std::min(d, last_tile * cpu::kTileRows) - row;
-    for (int t = 0; t < tokens; ++t) std::fill_n(a.out.row(t) + row, rows, 0.0f);
+    Scratch& scratch = scratch_[static_cast<std::size_t>(thread)];
+    float* y = grow(scratch.products, tokens * rows);
+    float** y_rows = grow(scratch.product_rows, tokens);
+    for (int t = 0; t < tokens; ++t) {
+      std::fill_n(a.out.row(t) + row, rows, 0.0f);
+      y_rows[t] = y + t * rows;
+    }
     for (const ExpertGroup& g : groups_) {
       const auto first = static_cast<std::size_t>(g.first);
-      multiply({&g.weights->w2, pair_a_.data() + first, y_rows_.data(), g.count, g.k_down,
-                a.round_bf16, own_form(g.kind_down) ? pair_fast_a_.data() + first : nullptr},
+      multiply({&g.weights->w2, pair_a_.data() + first, y_rows, g.count, g.k_down, a.round_bf16,
+                own_form(g.kind_down) ? pair_fast_a_.data() + first : nullptr, row},
                first_tile, last_tile, thread);
       for (int i = 0; i < g.count; ++i) {
         const int t = pair_token_[first + static_cast<std::size_t>(i)];
-        table_.add(y_rows_[static_cast<std::size_t>(i)] + row, rows, g.shared && a.round_bf16,
-                   a.out.row(t) + row);
+        table_.add(y_rows[i], rows, g.shared && a.round_bf16, a.out.row(t) + row);
       }
     }
   };

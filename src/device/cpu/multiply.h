@@ -15,11 +15,12 @@ inline constexpr int kMaxSub = 2, kMaxTokens = 2;
 inline constexpr int kMaxSub = 1, kMaxTokens = 2;
 #endif
 
-// acc[m][s] takes columns [first, last) of the unit that lies at `p` for tile 0 and begins at column
-// k of the tokens' rows.
+// acc[m][s] takes columns [first, last) of the unit that lies at `p` for tile 0 and begins at
+// column k of the tokens' rows.
 template <class U, int S, int M>
-PLUMB_TIER_INLINE void take_unit(const std::byte* p, const V (&scale)[S], const float* const (&x)[M],
-                                 int k, int first, int last, V (&acc)[M][S]) {
+PLUMB_TIER_INLINE void take_unit(const std::byte* p, const V (&scale)[S],
+                                 const float* const (&x)[M], int k, int first, int last,
+                                 V (&acc)[M][S]) {
   for (int s = 0; s < S; ++s) {
     V w[U::kCols];
     U::read(p + s * kUnitBytes, scale[s], w);
@@ -85,7 +86,7 @@ template <Element E, int S, int M>
     for (int s = 0; s < S; ++s) {
       const int row = (panel * kPanelTiles + sub + s) * kTileRows;
       const V y = round_if(a.round_bf16, a.k_block > 0 ? sum[m][s] : acc[m][s]);
-      store_rows(y, a.out[token + m] + row, shape.rows - row);
+      store_rows(y, a.out[token + m] + (row - a.first_row), shape.rows - row);
     }
   }
 }

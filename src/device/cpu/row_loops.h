@@ -174,16 +174,42 @@ static void hadamard(float* x, int width, float factor, bool round) {
   for (int i = 0; i < width; ++i) x[i] = round_if(round, x[i] * factor);
 }
 
+// Largest magnitude; a NaN is dropped.
+PLUMB_TIER_INLINE float largest(const float* x, int n) {
+  V most = splat(0.0f);
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes) most = max(max(load(x + i), negate(load(x + i))), most);
+  float lane[kLanes], amax = 0;
+  store(lane, most);
+  for (const float size : lane) amax = size > amax ? size : amax;
+  for (; i < n; ++i) {
+    const float size = __builtin_fabsf(x[i]);
+    amax = size > amax ? size : amax;
+  }
+  return amax;
+}
+
 static void fake_quant_e4m3(const float* x, int cols, int block, float* out) {
   for (int first = 0; first < cols; first += block) {
     const int end = cols < first + block ? cols : first + block;
-    float amax = 0;
-    for (int i = first; i < end; ++i) {
-      const float size = __builtin_fabsf(x[i]);
-      amax = size > amax ? size : amax;
-    }
-    const float scale = e4m3_block_scale(amax);
+    const float scale = e4m3_block_scale(largest(x + first, end - first));
     for (int i = first; i < end; ++i) out[i] = round_to_e4m3(x[i] / scale) * scale;
+  }
+}
+
+// round_to_e2m1 without its cases: adding 2^22, 2^23 or 2^24 leaves steps of 0.5, 1 or 2.
+PLUMB_TIER_INLINE float nearest_e2m1(float x) {
+  const float size = __builtin_fabsf(x);
+  const float shift = size < 2.0f ? 0x1p22f : size < 4.0f ? 0x1p23f : 0x1p24f;
+  const float stepped = (size + shift) - shift;
+  return __builtin_copysignf(stepped < 6.0f ? stepped : 6.0f, x);
+}
+
+static void fake_quant_e2m1(const float* x, int cols, int block, float* out) {
+  for (int first = 0; first < cols; first += block) {
+    const int end = cols < first + block ? cols : first + block;
+    const float scale = e2m1_block_scale(largest(x + first, end - first));
+    for (int i = first; i < end; ++i) out[i] = nearest_e2m1(x[i] / scale) * scale;
   }
 }
 

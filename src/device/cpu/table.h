@@ -21,13 +21,14 @@ struct TileProduct {
   Element element = Element::kF32;
   TileShape shape;
   const float* const* x = nullptr;  // [tokens] rows of shape.cols
-  float* const* out = nullptr;      // [tokens] rows of shape.rows
+  float* const* out = nullptr;      // [tokens] results from row first_row on
   int tokens = 0;
   int k_block = 0;  // as in MatMulArgs; even for E2M1
   bool round_bf16 = false;
   int first_tile = 0;
   int last_tile = 0;
   const std::byte* const* prepared = nullptr;  // [tokens], multiply_prepared(): instead of x
+  int first_row = 0;  // that out[m][0] stands for
 };
 
 // One head's softmax so far.
@@ -43,6 +44,19 @@ struct AttendShape {
   bool round_probabilities = false;
 };
 
+// Attention of `fast` numerics: 16 heads in lanes, rows unpacked by 16, softmax over parts of 128.
+inline constexpr int kAttendLanes = 16, kAttendRows = 16, kAttendPartRows = 128;
+inline constexpr int kAttendMostDim = 512;  // a multiple of 32
+// Bytes from row to row of keys, and from 16 columns to the next ones of values; not powers of two,
+// lest many fall into few cache sets.
+inline constexpr std::ptrdiff_t kAttendKeyStride = 2 * kAttendMostDim + 64;
+inline constexpr std::ptrdiff_t kAttendValueStride = kAttendPartRows / 2 * 64 + 64;
+struct AttendPart {
+  float* top = nullptr;  // [16] largest score
+  float* den = nullptr;  // [16] sum of exp(score - top)
+  float* acc = nullptr;  // [dim][16] the same, weighted with the rows
+};
+
 // One row of a compressor's pool, from the channel where its half begins.
 struct PooledRow {
   const float* values = nullptr;
@@ -50,8 +64,9 @@ struct PooledRow {
   const float* ape = nullptr;
 };
 
-// score[t][i] = sum_n w[t][n] max(0, q[t][n] . keys[i]) of packed keys (kRowE2M1) of kPackedIndexDim
-// columns, for tokens that share them. `packed` holds what pack_index_queries made of q.
+// score[t][i] = sum_n w[t][n] max(0, q[t][n] . keys[i]) of packed keys (kRowE2M1) of
+// kPackedIndexDim columns, for tokens that share them. `packed` holds what pack_index_queries made
+// of q.
 inline constexpr int kPackedIndexDim = 128, kPackedIndexKeys = 64;
 constexpr std::int64_t packed_query_bytes(int heads) {
   return std::int64_t{heads} * (kPackedIndexDim + 8);
@@ -72,8 +87,8 @@ struct KernelTable {
   const char* name = nullptr;
   void (*multiply)(const TileProduct&) = nullptr;
   // Products of `fast` numerics for the weights that fast_input() names; null: this instruction set
-  // has nothing better than multiply() with rounded activations. A prepared row is the tier's own form
-  // of one. k_block and round_bf16 are not looked at.
+  // has nothing better than multiply() with rounded activations. A prepared row is the tier's own
+  // form of one. k_block and round_bf16 are not looked at.
   std::size_t (*prepared_bytes)(FastInput kind, int cols) = nullptr;
   void (*prepare)(FastInput kind, const float* x, int cols, std::byte* out) = nullptr;
   void (*multiply_prepared)(const TileProduct&) = nullptr;
@@ -82,6 +97,21 @@ struct KernelTable {
                        int count, AttendState* states, int heads) = nullptr;
   void (*attend_finish)(const AttendState& state, float sink, int dim, bool round_bf16,
                         float* out) = nullptr;
+  // For `fast` numerics; null: this instruction set has nothing better than the above.
+  // q[heads][dim] as pairs of bfloat16 columns: out[dim / 2][16 heads].
+  void (*attend_queries)(const float* q, int heads, int dim, std::byte* out) = nullptr;
+  // 16 rows as keys, row by row, and as values: per 16 columns, pairs of rows.
+  void (*attend_rows)(const float* const* rows, int dim, std::byte* keys,
+                      std::byte* values) = nullptr;
+  // score[16 rows][16 heads], not yet scaled.
+  void (*attend_scores)(const std::byte* q, const std::byte* keys, int dim, float* score) = nullptr;
+  // Rows [first, last) of a part.
+  void (*attend_weigh)(const float* score, int first, int last, float scale,
+                       const std::byte* values, int dim, const AttendPart& part) = nullptr;
+  void (*attend_merge)(const AttendPart& part, int dim, const AttendPart& sum) = nullptr;
+  // out[heads][dim], with the sinks.
+  void (*attend_close)(const AttendPart& sum, const float* sink, int heads, int dim,
+                       bool round_bf16, float* out) = nullptr;
   // Rows of these formats (tensor/row_format.h), at any alignment.
   void (*decode_bf16)(const std::byte* from, int n, float* to) = nullptr;
   void (*decode_e4m3)(const std::byte* from, int coded, int plain, float* to) = nullptr;
@@ -121,6 +151,7 @@ struct KernelTable {
                  const float* sin, bool inverse, bool round_bf16) = nullptr;
   void (*hadamard)(float* x, int width, float factor, bool round_bf16) = nullptr;
   void (*fake_quant_e4m3)(const float* x, int cols, int block, float* out) = nullptr;
+  void (*fake_quant_e2m1)(const float* x, int cols, int block, float* out) = nullptr;
 };
 
 const KernelTable& baseline_table();

@@ -36,6 +36,7 @@ PLUMB_TIER_INLINE KernelTable make_row_table(const char* name) {
   table.rotate = rotate;
   table.hadamard = hadamard;
   table.fake_quant_e4m3 = fake_quant_e4m3;
+  table.fake_quant_e2m1 = fake_quant_e2m1;
   return table;
 }
 

@@ -30,10 +30,10 @@ void RefKernels::embed(const EmbedArgs& a) {
 }
 
 void RefKernels::rms_norm(const RmsNormArgs& a) {
-  const int d = a.x.cols;
-  for (int n = 0; n < a.x.rows; ++n) {
-    const float* x = a.x.row(n);
-    float* out = a.out.row(n);
+  const int d = a.width > 0 ? a.width : a.x.cols, parts = a.x.cols / d;
+  for (int n = 0; n < a.x.rows * parts; ++n) {
+    const float* x = a.x.row(n / parts) + n % parts * d;
+    float* out = a.out.row(n / parts) + n % parts * d;
     if (a.bf16_chain) {
       const float r = bf16_chain_factor(x, d, a.eps);
       for (int i = 0; i < d; ++i) out[i] = round_to_bf16(x[i] * r);

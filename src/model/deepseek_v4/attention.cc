@@ -29,10 +29,11 @@ void queries(const Context& c, const StepView& step, const LayerWeights& layer, 
   const Mat<float> q = a.q.slice(0, t);
   linear(c, a.qr.slice(0, t), layer.attn.wq_b, a.quantised, q);
   RmsNormArgs per_head;
-  per_head.x = Mat<const float>::dense(q.data, t * m.heads, m.head_dim);
+  per_head.x = q;
+  per_head.width = m.head_dim;
   per_head.eps = m.norm_eps;
   per_head.bf16_chain = c.numerics.round_bf16;
-  per_head.out = Mat<float>::dense(q.data, t * m.heads, m.head_dim);
+  per_head.out = q;
   c.k.rms_norm(per_head);
   rotate(c, step, layer, q, m.head_dim, false);
 }
@@ -153,6 +154,7 @@ void attention(const Context& c, const StepView& step, const LayerWeights& layer
   args.list_blocks = c.numerics.list_blocks;
   args.round_probabilities = c.numerics.round_probabilities;
   args.round_bf16 = c.numerics.round_bf16;
+  args.fast = c.numerics.fast_products;
   args.out = a.o.slice(0, t);
   c.k.attend(args);
   write_ring(c, step, state.window, a.kv.slice(0, t));

@@ -23,28 +23,32 @@ void StepView::clear() {
   position.clear();
 }
 
-template <class Visit>
-void Activations::for_each(const Config& c, int t, int max_scored, bool draft, Visit visit) {
+template <class Each>
+void Activations::for_each(const Config& c, int t, int max_scored, bool draft, Each each) {
   const int hcd = c.hc * c.dim;
   const int widest = std::max({c.dim, c.q_rank, c.out_groups * c.out_rank, c.expert_dim});
-  visit(streams, t, hcd);
-  visit(y, t, c.dim);
-  visit(f, t, c.dim);
+  const auto visit = [&](auto& mat, int rows, int cols) { each(mat, rows, cols, cols); };
+  // A line of the cache more than the columns: rows whose distance is a power of two would all fall
+  // into the same few sets of it.
+  const auto apart = [&](auto& mat, int rows, int cols) { each(mat, rows, cols, cols + 16); };
+  apart(streams, t, hcd);
+  apart(y, t, c.dim);
+  apart(f, t, c.dim);
   visit(post, t, c.hc);
   visit(comb, t, c.hc * c.hc);
   visit(quantised, t * (draft ? c.hc : 1), widest);
-  visit(qr, t, c.q_rank);
-  visit(q, t, c.heads * c.head_dim);
+  apart(qr, t, c.q_rank);
+  apart(q, t, c.heads * c.head_dim);
   visit(kv, t, c.head_dim);
   visit(raw, t, 4 * c.head_dim);
   visit(index_raw, t, 4 * c.index_dim);
   visit(entry, t, std::max(c.head_dim, c.index_dim));
-  visit(index_q, t, c.index_heads * c.index_dim);
+  apart(index_q, t, c.index_heads * c.index_dim);
   visit(index_w, t, c.index_heads);
   visit(selected, t, std::max(c.index_top_k, 1));
   visit(selected_count, t, 1);
-  visit(o, t, c.heads * c.head_dim);
-  visit(v, t, c.out_groups * c.out_rank);
+  apart(o, t, c.heads * c.head_dim);
+  apart(v, t, c.out_groups * c.out_rank);
   visit(expert, t, c.experts_per_token);
   visit(expert_weight, t, c.experts_per_token);
   visit(scored, max_scored, hcd);
@@ -60,8 +64,8 @@ void Activations::for_each(const Config& c, int t, int max_scored, bool draft, V
 std::size_t Activations::bytes(const Config& config, int max_tokens, int max_scored, bool draft) {
   std::size_t total = 0;
   Activations a;
-  a.for_each(config, max_tokens, max_scored, draft, [&](auto&, int rows, int cols) {
-    total += (static_cast<std::size_t>(rows) * cols * 4 + 127) / 128 * 128;
+  a.for_each(config, max_tokens, max_scored, draft, [&](auto&, int rows, int, int stride) {
+    total += (static_cast<std::size_t>(rows) * stride * 4 + 127) / 128 * 128;
   });
   return total;
 }
@@ -71,9 +75,9 @@ Result<Activations> Activations::create(Device& device, const Config& config, in
   PLUMB_TRY(memory, device.allocate(bytes(config, max_tokens, max_scored, draft)));
   Activations a;
   std::byte* at = memory.data();
-  a.for_each(config, max_tokens, max_scored, draft, [&]<class T>(Mat<T>& mat, int rows, int cols) {
-    mat = Mat<T>::dense(reinterpret_cast<T*>(at), rows, cols);
-    at += (static_cast<std::size_t>(rows) * cols * 4 + 127) / 128 * 128;
+  a.for_each(config, max_tokens, max_scored, draft, [&]<class T>(Mat<T>& mat, int rows, int cols, int stride) {
+    mat = {reinterpret_cast<T*>(at), rows, cols, stride};
+    at += (static_cast<std::size_t>(rows) * stride * 4 + 127) / 128 * 128;
   });
   a.memory_ = std::move(memory);
   if (draft) {

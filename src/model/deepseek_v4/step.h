@@ -67,8 +67,9 @@ struct Activations {
   static std::size_t bytes(const Config& config, int max_tokens, int max_scored, bool draft);
 
  private:
-  template <class Visit>
-  void for_each(const Config& config, int max_tokens, int max_scored, bool draft, Visit visit);
+  // each(mat, rows, cols, stride)
+  template <class Each>
+  void for_each(const Config& config, int max_tokens, int max_scored, bool draft, Each each);
   Buffer memory_;
 };
 
