@@ -118,6 +118,7 @@ void ThreadPool::deal(std::int64_t items, std::int64_t grain) {
     const auto first = [&](std::size_t n) { return pieces * threads_before_[n] / size() * grain; };
     ranges_[node].next.store(first(node), std::memory_order_relaxed);
     ranges_[node].end = std::min(first(node + 1), items);
+    ranges_[node].threads = std::max(1, threads_before_[node + 1] - threads_before_[node]);
   }
 }
 
@@ -128,10 +129,13 @@ void ThreadPool::claim_ranges(int thread) {
   for (std::size_t i = 0; i < ranges_.size(); ++i) {
     Range& range = ranges_[(own + i) % ranges_.size()];
     const std::int64_t end = range.end;
-    while (true) {
-      const std::int64_t begin = range.next.fetch_add(grain, std::memory_order_relaxed);
-      if (begin >= end) break;
-      body.call(body.body, begin, std::min(begin + grain, end), thread);
+    std::int64_t begin = range.next.load(std::memory_order_relaxed);
+    while (begin < end) {
+      const std::int64_t pieces = (end - begin) / grain / (2 * range.threads);
+      const std::int64_t stop = begin + std::max<std::int64_t>(pieces, 1) * grain;
+      if (!range.next.compare_exchange_weak(begin, stop, std::memory_order_relaxed)) continue;
+      body.call(body.body, begin, std::min(stop, end), thread);
+      begin = range.next.load(std::memory_order_relaxed);
     }
   }
 }

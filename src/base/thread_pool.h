@@ -36,10 +36,12 @@ class ThreadPool {
   int size() const { return static_cast<int>(places_.size()); }
 
   // Calls body(begin, end, thread) until every item of [0, items) was in exactly one range, then
-  // returns. Ranges hold `grain` items (the last may hold fewer) and start at multiples of it; who
-  // gets which is not determined, so no result may depend on it. thread is in [0, size()); one
-  // thread runs its ranges one after the other. The body must not throw, allocate by habit, block,
-  // or call run(). Writes of the bodies are visible when run() returns.
+  // returns. Ranges hold a multiple of `grain` items (the last may hold fewer) and start at
+  // multiples of it, long ones first, so that a thread reads long stretches of memory, and shorter
+  // and shorter ones, so that all end together; who gets which is not determined, so no result may
+  // depend on it. thread is in [0, size()); one thread runs its ranges one after the other. The
+  // body must not throw, allocate by habit, block, or call run(). Writes of the bodies are visible
+  // when run() returns.
   template <class Body>
   void run(std::int64_t items, std::int64_t grain, Body&& body) {
     using Plain = std::remove_reference_t<Body>;
@@ -60,6 +62,7 @@ class ThreadPool {
   struct alignas(64) Range {
     std::atomic<std::int64_t> next{0};
     std::int64_t end = 0;
+    int threads = 1;  // of the node
   };
   struct alignas(64) Worker {
     std::thread thread;

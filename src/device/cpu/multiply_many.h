@@ -7,21 +7,13 @@
 
 namespace plumb::cpu::PLUMB_TIER {
 
-// Loops over registers: GCC leaves arrays in memory where it does not unroll them itself.
-#define PLUMB_UNROLL _Pragma("GCC unroll 8")
-
 inline constexpr int kManyTokens = 128;  // that sums in the nearest cache are kept for
-inline constexpr int kTokensAtOnce = 6;  // in registers
 inline constexpr int kManyCols = 128;    // that are decoded at once
 inline constexpr int kManyByteCols = 256;
 
 // [token][tile][row]
 template <int S>
 using ManySums = float[kManyTokens][S][kLanes];
-
-PLUMB_TIER_INLINE const int* dwords_at(const std::byte* p) {
-  return reinterpret_cast<const int*>(p);
-}
 
 // acc += w . x over `steps` pairs of columns; w[step][tile].
 template <int S, int M>
@@ -141,41 +133,6 @@ template <int S, int P, int M>
   }
 }
 
-// body<M>(token) for all tokens, as many at once as registers hold; the last ones in two halves
-// rather than a few alone.
-template <int Most, class Body>
-PLUMB_TIER_INLINE void some_tokens(int count, int token, Body&& body) {
-  if constexpr (Most > 0) {
-    if (count == Most) return body.template operator()<Most>(token);
-    some_tokens<Most - 1>(count, token, body);
-  }
-}
-template <class Body>
-PLUMB_TIER_INLINE void all_tokens(int tokens, Body&& body) {
-  int token = 0;
-  for (; token + 2 * kTokensAtOnce <= tokens; token += kTokensAtOnce) {
-    body.template operator()<kTokensAtOnce>(token);
-  }
-  const int left = tokens - token, half = left > kTokensAtOnce ? (left + 1) / 2 : left;
-  some_tokens<kTokensAtOnce>(half, token, body);
-  some_tokens<kTokensAtOnce>(left - half, token + half, body);
-}
-
-// What comes next in memory is asked for bit by bit between the products.
-struct Ahead {
-  const std::byte* next = nullptr;
-  int lines = 0;  // per call
-  PLUMB_TIER_INLINE Ahead of(const std::byte* next, std::size_t bytes, int tokens) {
-    const int calls = tokens / kTokensAtOnce + 1, lines = static_cast<int>(bytes / 64) + 1;
-    return {next, lines / calls + 1};
-  }
-  [[gnu::always_inline]] inline void ask() {
-    for (int i = 0; i < lines; ++i, next += 64) {
-      _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
-    }
-  }
-};
-
 // Decodes `cols` columns of S tiles that begin at `unit`, in steps of one dword per row.
 template <Element E, int S>
 PLUMB_TIER_INLINE void decode_group(const std::byte* unit, std::ptrdiff_t stride, int cols,
@@ -206,7 +163,7 @@ template <Element E, int S>
 [[gnu::noinline]] void many_tiles(const TileProduct& a, int panel, int sub, int token, int tokens) {
   constexpr bool kBytes = E == Element::kF4E2M1;
   const TileShape& shape = a.shape;
-  const int width = shape.panel_tiles(panel);
+  const int width = shape.panel_tiles(panel), calls = (tokens + kTokensAtOnce - 1) / kTokensAtOnce;
   const std::byte* const* rows = a.prepared + token;
   const std::byte* p = a.data + shape.panel_offset(panel);
   constexpr int kCols = kBytes ? kManyByteCols : kManyCols;
@@ -233,8 +190,8 @@ template <Element E, int S>
           _mm512_store_si512(codes + (i * S + s) * kUnitBytes, _mm512_loadu_si512(unit));
         }
       }
-      Ahead ahead = Ahead::of(p, static_cast<std::size_t>(steps * width) * kUnitBytes, tokens);
-      all_tokens(tokens, [&]<int M>(int m) {
+      Ahead ahead = Ahead::of(p, static_cast<std::size_t>(steps * width) * kUnitBytes, calls);
+      all_tokens<kTokensAtOnce>(tokens, [&]<int M>(int m) {
         ahead.ask();
         many_bf16<S, M>(codes, steps, rows + m, static_cast<std::size_t>(k) * 2, sum + m);
       });
@@ -255,10 +212,10 @@ template <Element E, int S>
       p += static_cast<std::size_t>(width) * shape.codes(group_end - b);
       to += static_cast<std::ptrdiff_t>(kFp4Block / 4) * S * kUnitBytes;  // looked at for E2M1 only
     }
-    Ahead ahead = Ahead::of(p, static_cast<std::size_t>(p - begin), tokens);
+    Ahead ahead = Ahead::of(p, static_cast<std::size_t>(p - begin), calls);
     if constexpr (kBytes) {
       const int blocks = (end - k) / kFp4Block;
-      all_tokens(tokens, [&]<int M>(int m) {
+      all_tokens<kTokensAtOnce>(tokens, [&]<int M>(int m) {
         ahead.ask();
         constexpr int kPair = S < 2 ? 1 : 2;  // tiles that registers hold
         for (int s = 0; s < S; s += kPair) {
@@ -268,7 +225,7 @@ template <Element E, int S>
       });
     } else if constexpr (E == Element::kF8E4M3) {
       const int steps = (end - k + 3) / 4 * 2;
-      all_tokens(tokens, [&]<int M>(int m) {
+      all_tokens<kTokensAtOnce>(tokens, [&]<int M>(int m) {
         ahead.ask();
         many_e4m3<S, M>(codes, steps, rows + m, static_cast<std::size_t>(k) * 2, scale[0], sum + m);
       });
