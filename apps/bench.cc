@@ -161,7 +161,7 @@ Status measure_kl(const BenchOptions& options, Stack& stack, const v4::Config& c
     return {};
   }
   if (stack.model->info().numerics.mode == NumericsMode::kPlain) {
-    report.kl = measure::Divergence{positions, 0, 0, 1};
+    report.kl = measure::Comparison{{positions, 0, 0, 1}, {positions, 0, 0, 1}};
     return {};
   }
   v4::LoadOptions load = sizes_of(stack.model->info());
@@ -172,12 +172,12 @@ Status measure_kl(const BenchOptions& options, Stack& stack, const v4::Config& c
   }
   PLUMB_TRY(device, open_device({options.stack.device, options.stack.isa, options.stack.threads}));
   PLUMB_TRY(plain, v4::load(*stack.store, config, *device, load));
-  const auto pool_of = [&](LanguageModel& model) {
+  const auto pool_of = [&](LanguageModel& model, int sequences) {
     const int page = model.state_layout().page_tokens;
-    return PoolOptions{(positions + page - 1) / page, 1, 0};
+    return PoolOptions{sequences * ((positions + page - 1) / page), sequences, 0};
   };
-  PLUMB_TRY(plain_pool, make_pool(*device, *plain, pool_of(*plain)));
-  PLUMB_TRY(pool, make_pool(*stack.device, *stack.model, pool_of(*stack.model)));
+  PLUMB_TRY(plain_pool, make_pool(*device, *plain, pool_of(*plain, 1)));
+  PLUMB_TRY(pool, make_pool(*stack.device, *stack.model, pool_of(*stack.model, 2)));
   Progress progress("Comparing with plain", static_cast<std::uint64_t>(positions),
                     {"tokens", false}, progress_style_for(stderr));
   PLUMB_TRY(kl, measure::compare_logits(*plain, *plain_pool, *stack.model, *pool, positions, kSeed,

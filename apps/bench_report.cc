@@ -41,12 +41,18 @@ Json limits_json(const BenchReport& r) {
                        {"probe_bytes", Json::integer(static_cast<std::int64_t>(r.probe_bytes))}});
 }
 
+Json divergence_json(const measure::Divergence& d) {
+  return Json::object({{"positions", Json::integer(d.positions)},
+                       {"mean", Json::real(d.mean)},
+                       {"largest", Json::real(d.largest)},
+                       {"same_top", rounded(d.same_top, 4)}});
+}
+
 Json kl_json(const BenchReport& r) {
   if (!r.kl) return Json::null();
-  return Json::object({{"positions", Json::integer(r.kl->positions)},
-                       {"mean", Json::real(r.kl->mean)},
-                       {"largest", Json::real(r.kl->largest)},
-                       {"same_top", rounded(r.kl->same_top, 4)}});
+  Json json = divergence_json(r.kl->free);
+  json.set("routed", divergence_json(r.kl->routed));
+  return json;
 }
 
 Json list(const std::vector<double>& values, int digits) {
@@ -173,7 +179,7 @@ Json bench_json(const BenchReport& r) {
   json.set("numerics", Json::string(r.numerics));
   json.set("step_tokens", Json::integer(r.step_tokens));
   json.set("limits", limits_json(r));
-  json.set("kl", r.kl ? Json::real(r.kl->mean) : Json::null());
+  json.set("kl", r.kl ? Json::real(r.kl->free.mean) : Json::null());
   json.set("kl_detail", kl_json(r));
   std::vector<Json> prefill, decode;
   std::int64_t rejected = 0;
@@ -217,10 +223,13 @@ std::string decode_text(const BenchReport& r, const measure::DecodeResult& run) 
 }
 
 std::string bench_tail(const BenchReport& r) {
-  if (!r.kl) return "KL(plain || " + r.numerics + "): " + r.no_kl_reason + "\n";
-  return str("KL(plain || ", r.numerics, ")",
-             format(" = %.3g nats on average, %.3g at most, same top token %.1f %%, %d positions\n",
-                    r.kl->mean, r.kl->largest, 100 * r.kl->same_top, r.kl->positions));
+  const std::string name = "KL(plain || " + r.numerics + ")";
+  if (!r.kl) return name + ": " + r.no_kl_reason + "\n";
+  const auto line = [](const char* what, const measure::Divergence& d) {
+    return format("%s %.3g nats on average, %.3g at most, same top token %.1f %%, %d positions\n",
+                  what, d.mean, d.largest, 100 * d.same_top, d.positions);
+  };
+  return name + line(" =", r.kl->free) + line("  with plain's experts:", r.kl->routed);
 }
 
 }  // namespace plumb

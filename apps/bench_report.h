@@ -18,7 +18,7 @@ struct BenchReport {
   int step_tokens = 0;
   std::uint64_t probe_bytes = 0;
   measure::Limits limits;
-  std::optional<measure::Divergence> kl;
+  std::optional<measure::Comparison> kl;
   std::string no_kl_reason;  // when there is none
   std::vector<measure::PrefillResult> prefill;
   std::vector<measure::DecodeResult> decode;

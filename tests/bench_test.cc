@@ -48,6 +48,9 @@ TEST_F(Bench, PrintsOneObjectWithEverything) {
   }
   EXPECT_EQ(json.find("numerics")->text(), "vendor-2026-06-1");
   EXPECT_GT(number(json, "kl"), 0);
+  const Json& routed = *json.find("kl_detail")->find("routed");  // with the experts that plain chose
+  EXPECT_GT(number(routed, "mean"), 0);
+  EXPECT_NE(number(routed, "mean"), number(json, "kl"));
   const Json& limits = *json.find("limits");
   EXPECT_GT(number(*limits.find("read_gb_s"), "all_cores"), 0);
   EXPECT_GT(number(*limits.find("fp32_gop_s"), "one_core"), 0);

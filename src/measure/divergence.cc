@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <vector>
 
 #include "base/random.h"
@@ -40,18 +41,78 @@ double divergence(std::span<const float> p, std::span<const float> q) {
   return sum;
 }
 
-Result<Divergence> compare_logits(LanguageModel& plain, StatePool& plain_pool, LanguageModel& other,
+namespace {
+
+// What one sequence of the second model adds up to.
+class Sum {
+ public:
+  void add(Mat<const float> p, Mat<const float> q) {
+    for (int r = 0; r < p.rows; ++r) {
+      const double kl = divergence(p.span(r), q.span(r));
+      mean_ += kl;
+      sum_.largest = std::max(sum_.largest, kl);
+      sum_.same_top += top_of(p.span(r)) == top_of(q.span(r)) ? 1 : 0;
+      ++sum_.positions;
+    }
+  }
+  Divergence result() const {
+    Divergence d = sum_;
+    d.mean = mean_ / std::max(1, d.positions);
+    d.same_top /= std::max(1, d.positions);
+    return d;
+  }
+
+ private:
+  Divergence sum_;
+  double mean_ = 0;
+};
+
+// Remembers the experts of one model's pass, by layer, for another model.
+class Experts {
+ public:
+  Tap listen() {
+    Tap tap;
+    tap.ids = [this](std::string_view name, int layer, Mat<const std::int32_t> value,
+                     std::span<const std::int32_t>) {
+      if (name != "experts") return;
+      std::vector<std::int64_t>& ids = by_layer_[layer];
+      ids.clear();
+      for (int t = 0; t < value.rows; ++t)
+        ids.insert(ids.end(), value.row(t), value.row(t) + value.cols);
+    };
+    return tap;
+  }
+  Tap prescribe() const {
+    Tap tap;
+    tap.experts = [this](int layer) -> std::span<const std::int64_t> {
+      const auto found = by_layer_.find(layer);
+      if (found == by_layer_.end()) return {};
+      return found->second;
+    };
+    return tap;
+  }
+
+ private:
+  std::map<int, std::vector<std::int64_t>> by_layer_;
+};
+
+}  // namespace
+
+Result<Comparison> compare_logits(LanguageModel& plain, StatePool& plain_pool, LanguageModel& other,
                                   StatePool& other_pool, int positions, std::uint64_t seed,
                                   const std::function<bool(int done)>& progress) {
   const ModelInfo &a = plain.info(), &b = other.info();
   const int step =
       std::min({a.max_scored_rows, a.max_step_tokens, b.max_scored_rows, b.max_step_tokens});
   PLUMB_TRY(plain_state, plain_pool.open({}));
-  PLUMB_TRY(other_state, other_pool.open({}));
+  PLUMB_TRY(free_state, other_pool.open({}));
+  PLUMB_TRY(routed_state, other_pool.open({}));
   PLUMB_TRY_STATUS(plain_pool.reserve(plain_state, positions));
-  PLUMB_TRY_STATUS(other_pool.reserve(other_state, positions));
-  Divergence result;
-  double sum = 0;
+  PLUMB_TRY_STATUS(other_pool.reserve(free_state, positions));
+  PLUMB_TRY_STATUS(other_pool.reserve(routed_state, positions));
+  Experts experts;
+  plain.set_tap(experts.listen());
+  Sum free, routed;
   for (int at = 0; at < positions;) {
     const int count = std::min(step, positions - at);
     std::vector<Token> tokens;
@@ -60,24 +121,24 @@ Result<Divergence> compare_logits(LanguageModel& plain, StatePool& plain_pool, L
                                           static_cast<std::uint64_t>(a.vocab)));
     }
     const std::vector<Key> keys(tokens.begin(), tokens.end());
-    const BatchItem ours{&plain_state, tokens, count}, theirs{&other_state, tokens, count};
+    const BatchItem ours{&plain_state, tokens, count};
     PLUMB_TRY(p, plain.forward({&ours, 1}));
-    PLUMB_TRY(q, other.forward({&theirs, 1}));
-    for (int r = 0; r < count; ++r) {
-      const double kl = divergence(p.span(r), q.span(r));
-      sum += kl;
-      result.largest = std::max(result.largest, kl);
-      result.same_top += top_of(p.span(r)) == top_of(q.span(r)) ? 1 : 0;
+    for (const bool forced : {false, true}) {
+      SequenceState& state = forced ? routed_state : free_state;
+      const BatchItem theirs{&state, tokens, count};
+      other.set_tap(forced ? experts.prescribe() : Tap{});
+      auto q = other.forward({&theirs, 1});
+      other.set_tap({});
+      if (!q) return q.error();
+      (forced ? routed : free).add(p, *q);
+      other_pool.advance(state, keys);
     }
     plain_pool.advance(plain_state, keys);
-    other_pool.advance(other_state, keys);
     at += count;
     if (!progress(at)) return Error{Code::kCancelled, "Interrupted."};
   }
-  result.positions = positions;
-  result.mean = sum / positions;
-  result.same_top /= positions;
-  return result;
+  plain.set_tap({});
+  return Comparison{free.result(), routed.result()};
 }
 
 }  // namespace plumb::measure

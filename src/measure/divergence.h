@@ -21,9 +21,15 @@ struct Divergence {
   double same_top = 0;  // share of positions whose most likely token is the same
 };
 
-// Both models read the same random tokens; every position counts. Each has room for `positions` in
-// its pool. `progress` hears how many are done; false: stop (kCancelled).
-Result<Divergence> compare_logits(LanguageModel& plain, StatePool& plain_pool, LanguageModel& other,
+struct Comparison {
+  Divergence free;    // each model goes its own way
+  Divergence routed;  // the second sends every token to the experts that the first one chose
+};
+
+// Both models read the same random tokens; every position counts. The first has room for
+// `positions` in its pool, the second for two sequences of them. Both lose their taps. `progress`
+// hears how many are done; false: stop (kCancelled).
+Result<Comparison> compare_logits(LanguageModel& plain, StatePool& plain_pool, LanguageModel& other,
                                   StatePool& other_pool, int positions, std::uint64_t seed,
                                   const std::function<bool(int done)>& progress);
 

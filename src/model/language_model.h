@@ -51,6 +51,9 @@ struct Tap {
   // A stage of the forward pass begins: "mhc", "query", "indexer", "compressor", "attend", "output",
   // "router", "experts", "head"; "" at the end. The name is a literal.
   std::function<void(std::string_view name)> stage;
+  // The experts that this pass's tokens go to in a layer, [t, k], instead of those that its router would
+  // choose; empty: the router's. Valid until the next call. For measurements.
+  std::function<std::span<const std::int64_t>(int layer)> experts;
 };
 
 // Owned by the engine thread.

@@ -1,5 +1,8 @@
 #include "model/deepseek_v4/block.h"
 
+#include <numeric>
+#include <vector>
+
 #include "model/deepseek_v4/attention.h"
 
 namespace plumb::deepseek_v4 {
@@ -30,6 +33,16 @@ void feed_forward(const Context& c, const StepView& step, const FfnWeights& w, i
   route.bias = w.bias;
   route.table = w.table;
   route.tokens = step.tokens.data();
+  std::vector<Token> rows;  // of the experts that somebody else chose
+  if (c.tap && c.tap->experts) {
+    const std::span<const std::int64_t> chosen = c.tap->experts(layer_index);
+    if (!chosen.empty()) {
+      rows.resize(static_cast<std::size_t>(t));
+      std::iota(rows.begin(), rows.end(), 0);
+      route.table = chosen.data();
+      route.tokens = rows.data();
+    }
+  }
   route.k = c.config.experts_per_token;
   route.route_scale = c.config.route_scale;
   route.expert = a.expert.slice(0, t);
