@@ -83,9 +83,9 @@ std::unique_ptr<LineSource> open_source(bool terminal, HistoryFile& history) {
   return make_plain_source(::isatty(STDIN_FILENO) != 0);
 }
 
-void greet(const Stack& stack, const ChatOptions& options) {
+void greet(const Stack& stack) {
   std::fprintf(stderr, "%s\n",
-               str(stack.name, ", ", options.stack.numerics, " numerics, context ",
+               str(stack.name, ", ", stack.model->info().numerics.name(), " numerics, context ",
                    grouped(static_cast<std::uint64_t>(stack.context)),
                    " tokens. /help lists the commands; Ctrl-D leaves.")
                    .c_str());
@@ -113,7 +113,7 @@ Result<int> chat(const ChatOptions& options) {
        stack->context},
       {sampling, options.sampling.seed, options.max_tokens}, std::move(start));
   ChatLoop loop(session, *source, history, {interactive, options.verbose});
-  if (interactive) greet(*stack, options);
+  if (interactive) greet(*stack);
   if (!options.load_file.empty()) PLUMB_TRY_STATUS(loop.load(options.load_file, true));
   return loop.run();
 }

@@ -25,7 +25,7 @@ namespace v4 = deepseek_v4;
 
 struct InspectOptions {
   std::string directory;
-  std::string numerics = "plain";
+  std::string numerics = "auto";
   std::uint64_t memory = 0;  // 0: what the machine gives
   std::int64_t context = 0;  // 0: as long as fits
   int draft = 0;
@@ -74,7 +74,8 @@ Result<ModelReport> read_model(const WeightStore& store, const InspectOptions& o
   PLUMB_TRY(totals, v4::check_inventory(report.config, store));
   report.totals = totals;
   v4::LoadOptions load;
-  load.numerics = Numerics::named(options.numerics);
+  PLUMB_TRY(numerics, numerics_for(options.numerics, report.config));
+  load.numerics = numerics;
   load.max_draft = options.draft;
   load.quick_drafts = true;
   load.max_rewind = std::max(load.max_rewind, load.max_draft);
@@ -129,7 +130,7 @@ void add_inspect(CLI::App& app, int& status) {
       ->transform(CLI::AsSizeValue(false))
       ->check(CLI::PositiveNumber);
   command->add_option("--numerics", options->numerics, "Arithmetic to plan for")
-      ->check(CLI::IsMember({"plain", "vendor", "fast"}))
+      ->check(CLI::IsMember({"auto", "plain", "vendor", "fast"}))
       ->capture_default_str();
   command->add_option("--draft", options->draft, "Plan for drafts of so many tokens")
       ->check(CLI::Range(0, 16))

@@ -30,9 +30,9 @@ std::filesystem::path model_directory(const std::string& model) {
   return model.empty() ? bundled_model() : std::filesystem::path(model);
 }
 
-v4::LoadOptions load_options(const StackOptions& options) {
+v4::LoadOptions load_options(const StackOptions& options, const Numerics& numerics) {
   v4::LoadOptions load;
-  load.numerics = Numerics::named(options.numerics);
+  load.numerics = numerics;
   load.max_draft = options.draft;
   load.quick_drafts = true;
   load.max_rewind = std::max(load.max_rewind, load.max_draft);
@@ -84,7 +84,6 @@ Status check_options(const StackOptions& options, const v4::Config& config) {
     return Error{Code::kUnsupported, str("--draft is ", options.draft,
                                          ", but this checkpoint has no block that drafts (mtp.0).")};
   }
-  if (options.numerics != "plain") return v4::check_vendor_numerics(config);
   return {};
 }
 
@@ -134,10 +133,18 @@ Status start_engine(const StackOptions& options, Stack& stack) {
 
 }  // namespace
 
+Result<Numerics> numerics_for(const std::string& name, const v4::Config& config) {
+  if (name == "plain") return Numerics::plain();
+  const Status suits = v4::check_simulation(config);
+  if (name == "auto") return suits ? Numerics::fast() : Numerics::plain();
+  if (!suits) return suits.error();
+  return Numerics::named(name);
+}
+
 void add_stack_options(CLI::App& command, StackOptions& options) {
   command.add_option("--model", options.model, "Model directory (default: the bundled model)");
-  command.add_option("--numerics", options.numerics, "Arithmetic: plain, vendor with every rounding of the published reference, or fast with cheaper products")
-      ->check(CLI::IsMember({"plain", "vendor", "fast"}))
+  command.add_option("--numerics", options.numerics, "Arithmetic: plain, vendor with every rounding of the published reference, fast with cheaper products, or auto: fast where the model suits it")
+      ->check(CLI::IsMember({"auto", "plain", "vendor", "fast"}))
       ->capture_default_str();
   command.add_option("--threads", options.threads, "Compute threads (default: one per usable core)")
       ->check(CLI::Range(0, 4096));
@@ -158,7 +165,8 @@ void add_stack_options(CLI::App& command, StackOptions& options) {
 Result<MemoryPlan> plan_run(const StackOptions& options, const WeightStore& store,
                             const v4::Config& config) {
   PLUMB_TRY_STATUS(check_options(options, config));
-  const v4::LoadOptions load = load_options(options);
+  PLUMB_TRY(numerics, numerics_for(options.numerics, config));
+  const v4::LoadOptions load = load_options(options, numerics);
   return plan_for(options, store, config, load, v4::state_map(config, load).layout);
 }
 
@@ -188,7 +196,8 @@ Result<std::unique_ptr<Stack>> open_stack(const StackOptions& options) {
   stack->context = plan.context;
   if (options.plan) std::fputs(describe_plan(plan).c_str(), stderr);
   PLUMB_TRY_STATUS(check_plan(plan));
-  PLUMB_TRY_STATUS(load_model(options, config, load_options(options), *stack));
+  PLUMB_TRY(numerics, numerics_for(options.numerics, config));
+  PLUMB_TRY_STATUS(load_model(options, config, load_options(options, numerics), *stack));
   if (options.engine) PLUMB_TRY_STATUS(start_engine(options, *stack));
   return stack;
 }

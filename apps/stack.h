@@ -29,7 +29,7 @@ struct Config;
 
 struct StackOptions {
   std::string model;               // directory; empty: the bundled model
-  std::string numerics = "plain";  // or "vendor"
+  std::string numerics = "auto";   // or "plain", "vendor", "fast"
   std::string device = "auto";
   std::string isa = "auto";
   int threads = 0;                 // 0: one per usable core
@@ -48,6 +48,10 @@ struct StackOptions {
 };
 
 inline constexpr Pos kDefaultContext = 131072;
+
+// The numerics that `name` stands for: "auto" is fast, or plain where the model's widths do not suit what
+// fast simulates; any other name is that one, and kUnsupported says why the model does not suit it.
+Result<Numerics> numerics_for(const std::string& name, const deepseek_v4::Config& config);
 
 // --model, --numerics, --threads, --memory, --context, --draft, --device, --isa, --plan.
 void add_stack_options(CLI::App& command, StackOptions& options);

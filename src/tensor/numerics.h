@@ -41,6 +41,10 @@ struct Numerics {
   static constexpr Numerics named(std::string_view name) {
     return name == "vendor" ? vendor() : name == "fast" ? fast() : plain();
   }
+  // As named() takes it.
+  constexpr std::string_view name() const {
+    return mode == NumericsMode::kPlain ? "plain" : mode == NumericsMode::kVendor ? "vendor" : "fast";
+  }
   // Names the arithmetic in caches, saved states, logs and benchmarks. Changes whenever a byte of
   // the results could: that of fast products carries the device's Device::fast_products().
   std::string id() const {

@@ -453,18 +453,18 @@ Result<Config> Config::parse(std::string_view json, std::string_view what) {
   return c;
 }
 
-Status check_vendor_numerics(const Config& c) {
+Status check_simulation(const Config& c) {
   constexpr int kRowBlock = 64, kIndexBlock = 32;
   if ((c.head_dim - c.rope_dim) % kRowBlock != 0) {
     return Error{
         Code::kUnsupported,
-        "The vendor numerics round key rows per 64 columns: head_dim - qk_rope_head_dim is " +
+        "The vendor and fast numerics round key rows per 64 columns: head_dim - qk_rope_head_dim is " +
             std::to_string(c.head_dim - c.rope_dim) + ", expected a multiple of 64."};
   }
   if (c.count(AttentionKind::kSparse) == 0) return {};
   if (!std::has_single_bit(static_cast<unsigned>(c.index_dim)) || c.index_dim % kIndexBlock != 0) {
     return Error{Code::kUnsupported,
-                 "The vendor numerics rotate and round indexer rows: index_head_dim is " +
+                 "The vendor and fast numerics rotate and round indexer rows: index_head_dim is " +
                      std::to_string(c.index_dim) + ", expected a power of two from 32."};
   }
   return {};

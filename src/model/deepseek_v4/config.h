@@ -81,8 +81,8 @@ Result<Config> builtin_config(std::string_view name);
 // there are.
 Result<Config> first_layers(Config config, int count);
 
-// What the vendor numerics need beyond plain: their block quantisers and the Hadamard rotation have
+// What vendor and fast numerics need beyond plain: their block quantisers and the Hadamard rotation have
 // fixed widths. kUnsupported names the field.
-Status check_vendor_numerics(const Config& config);
+Status check_simulation(const Config& config);
 
 }  // namespace plumb::deepseek_v4

@@ -99,9 +99,9 @@ TEST(Config, TakesDimensionsThatAreNoPowersOfTwo) {
   EXPECT_EQ(c.hc, 2);
   EXPECT_EQ(c.mtp_layers, 0);
   EXPECT_EQ(c.yarn, (Yarn{8, 1024, 16, 2}));
-  EXPECT_FALSE(check_vendor_numerics(c));
-  EXPECT_TRUE(check_vendor_numerics(builtin("v4-pro")));
-  EXPECT_TRUE(check_vendor_numerics(builtin("tiny")));
+  EXPECT_FALSE(check_simulation(c));
+  EXPECT_TRUE(check_simulation(builtin("v4-pro")));
+  EXPECT_TRUE(check_simulation(builtin("tiny")));
 }
 
 struct Refusal {
