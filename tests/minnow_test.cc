@@ -174,10 +174,12 @@ TEST(Minnow, AnswersNoWorseThanItsFloors) {
   for (const Json& prompt : prompts) questions += request_of(prompt).dump() + "\n";
   const TempDir temp;
   ASSERT_TRUE(write_file_atomically(temp / "questions", questions));
+  // Plain: the same answers on every machine.
+  const char* numerics = std::getenv("PLUMB_MINNOW_NUMERICS");
   const std::string command =
-      std::string("'") + PLUMB_PROGRAM + "' generate --temperature 0 --draft 1" +
-      (full ? "" : " --context 4096") + " --jsonl '" + (temp / "questions").string() + "' > '" +
-      (temp / "answers").string() + "'";
+      std::string("'") + PLUMB_PROGRAM + "' generate --temperature 0 --draft 1 --numerics " +
+      (numerics != nullptr ? numerics : "plain") + (full ? "" : " --context 4096") + " --jsonl '" +
+      (temp / "questions").string() + "' > '" + (temp / "answers").string() + "'";
   const int status = std::system(command.c_str());
   ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << command;
   const std::vector<Json> answers = lines_of(temp / "answers");

@@ -133,8 +133,10 @@ class E4m3Pairs {
 class E2m1Bytes {
  public:
   PLUMB_TIER_INLINE E2m1Bytes load() {
-    return {_mm512_broadcast_i32x4(
-        _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0))};
+    E2m1Bytes t;
+    t.values_ = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
+    return t;
   }
   [[gnu::always_inline]] inline void read(const std::byte* p, __m512i& even, __m512i& odd) const {
     const __m512i v = _mm512_loadu_si512(p), nibble = _mm512_set1_epi8(15);
@@ -143,12 +145,24 @@ class E2m1Bytes {
   }
 
  private:
-  [[gnu::always_inline]] inline explicit(false) E2m1Bytes(__m512i values) : values_(values) {}
   __m512i values_;
 };
 
 PLUMB_TIER_INLINE const int* dwords_at(const std::byte* p) {
   return reinterpret_cast<const int*>(p);
+}
+
+// [token][tile][row] into the results of tokens [token, token + tokens).
+template <int S>
+PLUMB_TIER_INLINE void store_sums(const TileProduct& a, int panel, int sub, int token, int tokens,
+                                  const float (*sum)[S][kLanes]) {
+  for (int m = 0; m < tokens; ++m) {
+    PLUMB_UNROLL
+    for (int s = 0; s < S; ++s) {
+      const int row = (panel * kPanelTiles + sub + s) * kTileRows;
+      store_rows(load(sum[m][s]), a.out[token + m] + (row - a.first_row), a.shape.rows - row);
+    }
+  }
 }
 
 // body<M>(token) for all tokens, as many at once as registers hold; the last ones in two halves

@@ -225,18 +225,6 @@ PLUMB_TIER_INLINE std::size_t stretch_bytes(const TileShape& shape, int width, i
          (static_cast<std::size_t>(groups) * shape.scales() + shape.codes(cols));
 }
 
-template <int S>
-PLUMB_TIER_INLINE void store_sums(const TileProduct& a, int panel, int sub, int token, int tokens,
-                                  const float (*sum)[S][kLanes]) {
-  for (int m = 0; m < tokens; ++m) {
-    PLUMB_UNROLL
-    for (int s = 0; s < S; ++s) {
-      const int row = (panel * kPanelTiles + sub + s) * kTileRows;
-      store_rows(load(sum[m][s]), a.out[token + m] + (row - a.first_row), a.shape.rows - row);
-    }
-  }
-}
-
 // As many tokens as registers hold, from the first column to the last.
 template <Element E, int S, int M>
 [[gnu::noinline]] void few_whole(const TileProduct& a, int panel, int sub) {

@@ -231,13 +231,7 @@ template <Element E, int S>
       });
     }
   }
-  for (int m = 0; m < tokens; ++m) {
-    PLUMB_UNROLL
-    for (int s = 0; s < S; ++s) {
-      const int row = (panel * kPanelTiles + sub + s) * kTileRows;
-      store_rows(load(sum[m][s]), a.out[token + m] + (row - a.first_row), shape.rows - row);
-    }
-  }
+  store_sums<S>(a, panel, sub, token, tokens, sum);
 }
 
 // Whether a weight's groups are of the size that is decoded at once.
