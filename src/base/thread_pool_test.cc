@@ -22,6 +22,7 @@ TEST(ThreadPool, EveryItemIsDoneOnceInAlignedRanges) {
         std::atomic<int> bad{0};
         pool.run(items, grain, [&](std::int64_t begin, std::int64_t end, int thread) {
           if (begin % grain != 0 || begin >= end) ++bad;
+          if ((end - begin) % grain != 0 && end != items) ++bad;
           if (thread < 0 || thread >= threads) ++bad;
           for (std::int64_t i = begin; i < end; ++i) ++count[static_cast<std::size_t>(i)];
         });
@@ -61,7 +62,7 @@ TEST(ThreadPool, EveryItemIsDoneOnceOnSeveralNodes) {
         std::atomic<int> bad{0};
         pool.run(items, grain, [&](std::int64_t begin, std::int64_t end, int) {
           if (begin % grain != 0 || begin >= end) ++bad;
-          if (end - begin < grain && end != items) ++bad;
+          if ((end - begin) % grain != 0 && end != items) ++bad;
           for (std::int64_t i = begin; i < end; ++i) ++count[static_cast<std::size_t>(i)];
         });
         EXPECT_EQ(bad.load(), 0);
