@@ -66,7 +66,7 @@ class CpuKernels::FastAttention {
  public:
   FastAttention(const AttendArgs& a, const cpu::KernelTable& table, Scratch& scratch, int t,
                 int tokens, int group)
-      : a_(a), table_(table), scratch_(scratch), t_(t), tokens_(tokens) {
+      : a_(a), table_(table), t_(t), tokens_(tokens) {
     const int head = group * kAttendLanes;
     heads_ = std::min(kAttendLanes, a.heads - head);
     const auto query_bytes = static_cast<std::size_t>(a.dim) / 2 * 64;
@@ -185,7 +185,6 @@ class CpuKernels::FastAttention {
 
   const AttendArgs& a_;
   const cpu::KernelTable& table_;
-  Scratch& scratch_;
   int t_, tokens_, heads_ = 0;
   std::byte* queries_[kMostTokens] = {};
   std::byte *keys_ = nullptr, *values_ = nullptr;

@@ -3,7 +3,7 @@
 // bit. Included by the files of tiers that have both dot products (see lanes.h).
 #pragma once
 
-#include "device/cpu/fast_parts.h"
+#include "device/cpu/multiply_few.h"
 
 namespace plumb::cpu::PLUMB_TIER {
 
@@ -53,26 +53,6 @@ template <int S, int M>
     for (int m = 0; m < M; ++m) {
       store(sum[m][s], fma(V{acc[m][s]}, scale[s], load(sum[m][s])));
     }
-  }
-}
-
-// Some columns of bfloat16: the chain goes on.
-template <int S, int M>
-[[gnu::noinline]] void many_bf16(const std::byte* w, int steps, const std::byte* const* rows,
-                                 std::size_t at, float (*sum)[S][kLanes]) {
-  const int* x[M];
-  __m512 acc[M][S];
-  PLUMB_UNROLL
-  for (int m = 0; m < M; ++m) {
-    x[m] = dwords_at(rows[m] + at);
-    PLUMB_UNROLL
-    for (int s = 0; s < S; ++s) acc[m][s] = load(sum[m][s]).v;
-  }
-  add_pairs<S, M>(w, steps, x, acc);
-  PLUMB_UNROLL
-  for (int m = 0; m < M; ++m) {
-    PLUMB_UNROLL
-    for (int s = 0; s < S; ++s) store(sum[m][s], V{acc[m][s]});
   }
 }
 
@@ -182,19 +162,14 @@ template <Element E, int S>
   for (int k = 0; k < shape.cols; k += at_once) {
     const int end = k + at_once < shape.cols ? k + at_once : shape.cols;
     if constexpr (E == Element::kBF16) {
-      const int steps = (end - k + 1) / 2;
-      for (int i = 0; i < steps; ++i, p += width * kUnitBytes) {
-        PLUMB_UNROLL
-        for (int s = 0; s < S; ++s) {
-          const std::byte* unit = p + (sub + s) * kUnitBytes;
-          _mm512_store_si512(codes + (i * S + s) * kUnitBytes, _mm512_loadu_si512(unit));
-        }
-      }
-      Ahead ahead = Ahead::of(p, static_cast<std::size_t>(steps * width) * kUnitBytes, calls);
+      // Nothing to decode: the units as they lie.
+      const std::size_t bytes = stretch_bytes(shape, width, end - k);
+      Ahead ahead = Ahead::of(p + bytes, bytes, calls);
       all_tokens<kTokensAtOnce>(tokens, [&]<int M>(int m) {
         ahead.ask();
-        many_bf16<S, M>(codes, steps, rows + m, static_cast<std::size_t>(k) * 2, sum + m);
+        few_part<E, S, M>(shape, p, width, sub, k, end, rows + m, sum + m);
       });
+      p += bytes;
       continue;
     }
     V scale[kCols / kFp4Block][S];
