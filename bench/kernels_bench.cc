@@ -68,7 +68,7 @@ class Weights {
   std::size_t bytes_ = 0, turn_ = 0;
 };
 
-void matmul(benchmark::State& state, const Format& format, int k_block) {
+void matmul(benchmark::State& state, const Format& format, int k_block, bool fast = false) {
   const auto tokens = static_cast<int>(state.range(0));
   DeviceOptions options;
   options.threads = static_cast<int>(state.range(1));
@@ -83,8 +83,13 @@ void matmul(benchmark::State& state, const Format& format, int k_block) {
   std::vector<float> x(static_cast<std::size_t>(tokens * kCols), 0.5f);
   std::vector<float> y(static_cast<std::size_t>(tokens * kRows));
   for (auto _ : state) {
-    (*device)->kernels().matmul({Mat<const float>::dense(x.data(), tokens, kCols), weights.next(),
-                                 k_block, false, Mat<float>::dense(y.data(), tokens, kRows)});
+    MatMulArgs args;
+    args.x = Mat<const float>::dense(x.data(), tokens, kCols);
+    args.w = weights.next();
+    args.k_block = k_block;
+    args.fast = fast;
+    args.out = Mat<float>::dense(y.data(), tokens, kRows);
+    (*device)->kernels().matmul(args);
     benchmark::ClobberMemory();
   }
   using benchmark::Counter;
@@ -106,6 +111,9 @@ BENCHMARK_CAPTURE(matmul, fp4, kFormatMxF4, 0)->Apply(sizes);
 BENCHMARK_CAPTURE(matmul, fp4_blocks, kFormatMxF4, 32)->Apply(sizes);
 BENCHMARK_CAPTURE(matmul, bf16, kFormatBF16, 0)->Apply(sizes);
 BENCHMARK_CAPTURE(matmul, f32, kFormatF32, 0)->Apply(sizes);
+BENCHMARK_CAPTURE(matmul, fp8_fast, kFormatF8Block128, 0, true)->Apply(sizes);
+BENCHMARK_CAPTURE(matmul, fp4_fast, kFormatMxF4, 0, true)->Apply(sizes);
+BENCHMARK_CAPTURE(matmul, bf16_fast, kFormatBF16, 0, true)->Apply(sizes);
 
 }  // namespace
 }  // namespace plumb

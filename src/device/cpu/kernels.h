@@ -117,7 +117,8 @@ class CpuKernels final : public RefKernels {
   void multiply_row_major_prepared(const Product& p, int first_tile, int last_tile, int thread);
   int tiles_per_piece(int tiles) const;
   bool own_form(FastInput kind) const {
-    return kind != FastInput::kExact && table_.multiply_prepared != nullptr;
+    if (table_.multiply_prepared == nullptr) return false;
+    return kind == FastInput::kInt8 || (kind == FastInput::kBf16 && table_.prepares_bf16);
   }
   std::size_t fast_row_bytes(FastInput kind, int cols) const;
   void write_fast_row(FastInput kind, const float* x, int cols, std::byte* out) const;

@@ -1,18 +1,21 @@
 // Products with tiled weights. Included by the files of a tier only (see lanes.h).
 #pragma once
 
-#include "device/cpu/units.h"
+#include "device/cpu/multiply_decoded.h"
 
 namespace plumb::cpu::PLUMB_TIER {
 
 // Tiles and tokens held in registers at once: enough independent chains to hide the latency of a
 // fused step, few enough accumulators to stay in registers.
 #if defined(__AVX512F__)
-inline constexpr int kMaxSub = 4, kMaxTokens = 6;
+inline constexpr int kMaxSub = 4, kMaxTokens = 6, kMaxChains = 24;
+inline constexpr bool kDecodesForMany = false;
 #elif defined(__AVX2__)
-inline constexpr int kMaxSub = 2, kMaxTokens = 2;
+inline constexpr int kMaxSub = 4, kMaxTokens = 2, kMaxChains = 4;
+inline constexpr bool kDecodesForMany = true;
 #else
-inline constexpr int kMaxSub = 1, kMaxTokens = 2;
+inline constexpr int kMaxSub = 1, kMaxTokens = 2, kMaxChains = 2;
+inline constexpr bool kDecodesForMany = false;
 #endif
 
 // acc[m][s] takes columns [first, last) of the unit that lies at `p` for tile 0 and begins at
@@ -91,18 +94,28 @@ template <Element E, int S, int M>
   }
 }
 
+// M tokens against S tiles, as many tiles at once as there are registers for.
+template <Element E, int S, int M>
+PLUMB_TIER_INLINE void multiply_some(const TileProduct& a, int panel, int sub, int token) {
+  constexpr int kSome = S * M <= kMaxChains ? S : kMaxChains / M;
+  for (int s = 0; s < S; s += kSome) multiply_tiles<E, kSome, M>(a, panel, sub + s, token);
+}
+
 // All tokens against S tiles, as many at once as there are registers for.
 template <Element E, int S>
 void multiply_tokens(const TileProduct& a, int panel, int sub) {
+  if constexpr (kDecodesForMany) {
+    if (a.tokens >= kDecodedFrom) return multiply_many<E, S>(a, panel, sub);
+  }
   int token = 0;
   if constexpr (kMaxTokens >= 6) {
-    for (; token + 6 <= a.tokens; token += 6) multiply_tiles<E, S, 6>(a, panel, sub, token);
+    for (; token + 6 <= a.tokens; token += 6) multiply_some<E, S, 6>(a, panel, sub, token);
   }
   if constexpr (kMaxTokens >= 4) {
-    for (; token + 4 <= a.tokens; token += 4) multiply_tiles<E, S, 4>(a, panel, sub, token);
+    for (; token + 4 <= a.tokens; token += 4) multiply_some<E, S, 4>(a, panel, sub, token);
   }
-  for (; token + 2 <= a.tokens; token += 2) multiply_tiles<E, S, 2>(a, panel, sub, token);
-  for (; token < a.tokens; ++token) multiply_tiles<E, S, 1>(a, panel, sub, token);
+  for (; token + 2 <= a.tokens; token += 2) multiply_some<E, S, 2>(a, panel, sub, token);
+  for (; token < a.tokens; ++token) multiply_some<E, S, 1>(a, panel, sub, token);
 }
 
 template <Element E>

@@ -28,7 +28,7 @@ struct TileProduct {
   int first_tile = 0;
   int last_tile = 0;
   const std::byte* const* prepared = nullptr;  // [tokens], multiply_prepared(): instead of x
-  int first_row = 0;  // that out[m][0] stands for
+  int first_row = 0;                           // that out[m][0] stands for
 };
 
 // One head's softmax so far.
@@ -92,6 +92,7 @@ struct KernelTable {
   std::size_t (*prepared_bytes)(FastInput kind, int cols) = nullptr;
   void (*prepare)(FastInput kind, const float* x, int cols, std::byte* out) = nullptr;
   void (*multiply_prepared)(const TileProduct&) = nullptr;
+  bool prepares_bf16 = false;  // else multiply_prepared() is for FastInput::kInt8 alone
   // Up to 64 rows of one block, in order, for every head: q[h] and states[h].
   void (*attend_block)(const AttendShape&, const float* const* q, const float* const* rows,
                        int count, AttendState* states, int heads) = nullptr;

@@ -14,6 +14,7 @@ const KernelTable& avx512_bf16_table() {
     table.prepared_bytes = avx512_bf16::prepared_bytes;
     table.prepare = avx512_bf16::prepare;
     table.multiply_prepared = avx512_bf16::multiply_prepared;
+    table.prepares_bf16 = true;
     table.attend_queries = avx512_bf16::attend_queries;
     table.attend_rows = avx512_bf16::attend_rows;
     table.attend_scores = avx512_bf16::attend_scores;
