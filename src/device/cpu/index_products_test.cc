@@ -67,7 +67,7 @@ std::vector<float> products(const KernelTable& table, const Rows& keys, int coun
   std::vector<std::byte> packed(static_cast<std::size_t>(packed_query_bytes(kHeads)));
   table.pack_index_queries(q, kHeads, packed.data());
   float scale = 0;
-  std::memcpy(&scale, packed.data() + kHeads * kDim, sizeof scale);
+  std::memcpy(&scale, packed.data() + kHeads * kPackedIndexCodes, sizeof scale);
   *integers = scale != 0;
   std::vector<float> score(kPackedIndexKeys, -7), scratch(kPackedIndexKeys * kDim);
   const std::byte* one_packed = packed.data();

@@ -68,8 +68,9 @@ struct PooledRow {
 // kPackedIndexDim columns, for tokens that share them. `packed` holds what pack_index_queries made
 // of q.
 inline constexpr int kPackedIndexDim = 128, kPackedIndexKeys = 64;
+inline constexpr int kPackedIndexCodes = 2 * kPackedIndexDim;  // bytes of one head, at most
 constexpr std::int64_t packed_query_bytes(int heads) {
-  return std::int64_t{heads} * (kPackedIndexDim + 8);
+  return std::int64_t{heads} * (kPackedIndexCodes + 8);
 }
 struct IndexProduct {
   const std::byte* const* keys = nullptr;
