@@ -22,6 +22,8 @@ std::vector<const KernelTable*> detect() {
   if (dots) tiers.push_back(&avx512_bf16_table());
   if (v4) tiers.push_back(&avx512_table());
   if (v3) tiers.push_back(&avx2_table());
+#elif defined(__aarch64__)
+  tiers.push_back(&neon_table());
 #endif
   tiers.push_back(&baseline_table());
   return tiers;

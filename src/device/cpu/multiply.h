@@ -9,8 +9,8 @@ namespace plumb::cpu::PLUMB_TIER {
 // fused step, few enough accumulators to stay in registers.
 #if defined(__AVX512F__)
 inline constexpr int kMaxSub = 4, kMaxTokens = 6;
-#elif defined(__AVX2__)
-inline constexpr int kMaxSub = 2, kMaxTokens = 2;
+#elif defined(__AVX2__) || defined(PLUMB_NEON)
+inline constexpr int kMaxSub = 2, kMaxTokens = 2;  // half of the registers either way
 #else
 inline constexpr int kMaxSub = 1, kMaxTokens = 2;
 #endif
