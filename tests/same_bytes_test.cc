@@ -300,8 +300,12 @@ TEST_P(SameBytes, EveryTierEqualsTheOracle) {
 std::vector<Tier> tiers() {
   std::vector<Tier> all;
   for (const auto& [device, isa] : {std::pair{"ref", "auto"}, std::pair{"cpu", "baseline"},
+#if defined(__aarch64__)
+                                    std::pair{"cpu", "neon"}, std::pair{"cpu", "neon-bf16"}}) {
+#else
                                     std::pair{"cpu", "avx2"}, std::pair{"cpu", "avx512"},
                                     std::pair{"cpu", "avx512-bf16"}}) {
+#endif
     all.push_back({device, isa, "tests/golden/plain_a", "plain"});
     all.push_back({device, isa, "tests/golden/vendor_a", "plain"});
     all.push_back({device, isa, "tests/golden/vendor_a", "vendor"});
