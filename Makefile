@@ -4,7 +4,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 CONFIGURE = cmake -S . -B $(BUILD) $$(command -v ninja >/dev/null 2>&1 && echo -G Ninja) -DCMAKE_BUILD_TYPE=Release
 
-.PHONY: help deps deps-quiet configure build run test soak eval-minnow bench asan tsan fuzz install format clean
+.PHONY: help deps deps-quiet configure build run test soak eval-minnow bench asan tsan neon fuzz install format clean
 
 help:
 	@echo 'Plumb: DeepSeek-V4-class models on the hardware you own.'
@@ -21,6 +21,7 @@ help:
 	@echo '  make soak               the long forms of the tests; stop and go on at will'
 	@echo '  make asan               tests under AddressSanitizer and UBSan'
 	@echo '  make tsan               the tests with threads, under ThreadSanitizer'
+	@echo '  make neon               kernels and model for aarch64, under qemu (installs a cross compiler)'
 	@echo '  make fuzz FUZZ_SECONDS=60  every fuzz target for so long (needs clang; installs it)'
 	@echo '  make format             clang-format over the sources'
 	@echo '  make clean              remove the build directories'
@@ -80,6 +81,17 @@ tsan: deps-quiet
 	@cmake --build --preset tsan --parallel $(JOBS) --target $(TSAN_TESTS)
 	@$$(setarch -R true 2>/dev/null && echo setarch -R) tools/run_tests.sh build-tsan $(TSAN_TESTS)
 
+# What may differ on aarch64, by the cross compiler and qemu-user, which is many times slower: the oracle
+# and plain C++ walk in `make test` on such a processor, and of the tests that start the program one stays.
+NEON_TESTS ?= base_test tensor_test device_test kernels_agree_test fast_products_test rounding_test \
+	golden_test minnow_logits_test same_bytes_test generate_test
+NEON_FILTER ?= -Tiers/SameBytes.*/ref*:Tiers/SameBytes.*/cpu_baseline*:Generate.A*:Generate.C*:Generate.J*:Generate.M*:Generate.N*:Generate.R*:Tokenize.*:Perplexity.*
+neon: deps-quiet
+	@tools/bootstrap.sh cross
+	@cmake --preset neon > /dev/null
+	@cmake --build --preset neon --parallel $(JOBS) --target plumb $(NEON_TESTS)
+	@GTEST_FILTER='$(NEON_FILTER)' tools/run_tests.sh build-neon $(NEON_TESTS)
+
 FUZZ_SECONDS ?= 60
 fuzz: deps-quiet
 	@tools/bootstrap.sh fuzz
@@ -96,4 +108,4 @@ format:
 	@git ls-files '*.h' '*.cc' | xargs clang-format-14 -i
 
 clean:
-	rm -rf build build-asan build-tsan build-fuzz
+	rm -rf build build-asan build-tsan build-neon build-fuzz

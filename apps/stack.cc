@@ -158,7 +158,7 @@ void add_stack_options(CLI::App& command, StackOptions& options) {
       ->check(CLI::Range(0, 16))
       ->capture_default_str();
   command.add_option("--device", options.device, "auto, cpu, or ref: the slow yardstick")->capture_default_str();
-  command.add_option("--isa", options.isa, "auto, baseline, avx2, avx512 or avx512-bf16")->capture_default_str();
+  command.add_option("--isa", options.isa, "auto, baseline; avx2, avx512, avx512-bf16 (x86-64); neon, neon-bf16 (aarch64)")->capture_default_str();
   command.add_flag("--plan", options.plan, "Print the memory plan to stderr");
 }
 

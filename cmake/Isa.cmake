@@ -1,5 +1,5 @@
 # Instruction-set flags are per file: src/device/cpu/<anything>_<tier>.cc is compiled for its tier and
-# reached through run-time dispatch only. Everything else is baseline (x86-64-v2).
+# reached through run-time dispatch only. Everything else is baseline (x86-64-v2, or Armv8.0).
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   file(GLOB_RECURSE v3 CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/device/cpu/*_avx2.cc)
   file(GLOB_RECURSE v4 CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/device/cpu/*_avx512.cc)
@@ -8,4 +8,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     "-march=x86-64-v4;-mavx512vnni;-mavx512vbmi;-mavx512bf16;-mprefer-vector-width=512;-O3")
   set_source_files_properties(${v3} PROPERTIES COMPILE_OPTIONS "-march=x86-64-v3;-O3")
   set_source_files_properties(${v4} PROPERTIES COMPILE_OPTIONS "-march=x86-64-v4;-mprefer-vector-width=512;-O3")
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  file(GLOB_RECURSE neon CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/device/cpu/*_neon.cc)
+  file(GLOB_RECURSE neon_dots CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/device/cpu/*_neon_bf16.cc)
+  set_source_files_properties(${neon} PROPERTIES COMPILE_OPTIONS "-O3")
+  set_source_files_properties(${neon_dots} PROPERTIES COMPILE_OPTIONS "-march=armv8.2-a+dotprod+bf16;-O3")
 endif()

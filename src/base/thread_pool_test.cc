@@ -129,22 +129,38 @@ TEST(ThreadPool, WorkersTakePart) {
   EXPECT_GE(other.load(), 1);
 }
 
+// The state of the floating-point unit, without the flags it raises: one that flushes and rounds
+// towards zero, and the one that computing threads have.
 #if defined(__x86_64__)
+constexpr unsigned long kOdd = 0x1f80 | 0x8040 | 0x6000, kPlain = 0x1f80;
+unsigned long float_state() { return _mm_getcsr() & ~0x3fu; }
+void set_float_state(unsigned long state) { _mm_setcsr(static_cast<unsigned>(state)); }
+#elif defined(__aarch64__)
+constexpr unsigned long kOdd = 1ul << 24 | 3ul << 22, kPlain = 0;
+unsigned long float_state() {
+  unsigned long state = 0;
+  asm volatile("mrs %0, fpcr" : "=r"(state));
+  return state;
+}
+void set_float_state(unsigned long state) { asm volatile("msr fpcr, %0" : : "r"(state)); }
+#endif
+
+#if defined(__x86_64__) || defined(__aarch64__)
 TEST(ThreadPool, EveryThreadComputesInTheSameEnvironment) {
-  const unsigned before = _mm_getcsr();
-  _mm_setcsr(0x1f80 | 0x8040 | 0x6000);  // flush, zero subnormals, round towards zero
+  const unsigned long before = float_state();
+  set_float_state(kOdd);
   std::atomic<int> wrong{0}, seen{0};
   {
     ThreadPool pool(2);
     pool.run(2, 1, [&](std::int64_t, std::int64_t, int) {
-      if ((_mm_getcsr() & ~0x3fu) != 0x1f80) ++wrong;
+      if (float_state() != kPlain) ++wrong;
       ++seen;
       while (seen.load() < 2) std::this_thread::yield();  // both threads
     });
   }
   EXPECT_EQ(wrong.load(), 0);
-  EXPECT_EQ(_mm_getcsr() & 0xe040u, 0xe040u);  // the caller's own state is back
-  _mm_setcsr(before);
+  EXPECT_EQ(float_state(), kOdd);  // the caller's own state is back
+  set_float_state(before);
 }
 #endif
 

@@ -7,6 +7,10 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define PLUMB_FOR(isa) __attribute__((target(isa)))
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#include <sys/auxv.h>
+#define PLUMB_FOR(isa) __attribute__((target(isa)))
 #endif
 
 namespace plumb::measure {
@@ -142,6 +146,61 @@ PLUMB_FOR("avx512f") std::uint64_t read_avx512(const std::byte* data, std::size_
 bool has_fma() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512() { return __builtin_cpu_supports("avx512f") != 0; }
 
+#elif defined(__aarch64__)
+
+constexpr int kNeonChains = 20;  // up to four products begin in a cycle, and take four or five
+
+float f32_neon(std::int64_t iterations) {
+  const volatile float seed = 0.999F;
+  const float32x4_t factor = vdupq_n_f32(seed);
+  float32x4_t acc[kNeonChains];
+  for (int c = 0; c < kNeonChains; ++c) acc[c] = vdupq_n_f32(static_cast<float>(c));
+  for (std::int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 20
+    for (int c = 0; c < kNeonChains; ++c) acc[c] = vfmaq_f32(acc[c], factor, factor);
+  }
+  for (int c = 1; c < kNeonChains; ++c) acc[0] = vaddq_f32(acc[0], acc[c]);
+  return vgetq_lane_f32(acc[0], 0);
+}
+
+PLUMB_FOR("arch=armv8.2-a+dotprod") float int8_neon(std::int64_t iterations) {
+  const volatile int seed = 0x01020304;
+  const int8x16_t a = vreinterpretq_s8_s32(vdupq_n_s32(seed));
+  int32x4_t acc[kNeonChains];
+  for (int c = 0; c < kNeonChains; ++c) acc[c] = vdupq_n_s32(c);
+  for (std::int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 20
+    for (int c = 0; c < kNeonChains; ++c) acc[c] = vdotq_s32(acc[c], a, a);
+  }
+  for (int c = 1; c < kNeonChains; ++c) acc[0] = vaddq_s32(acc[0], acc[c]);
+  return static_cast<float>(vgetq_lane_s32(acc[0], 0));
+}
+
+PLUMB_FOR("arch=armv8.2-a+bf16") float bf16_neon(std::int64_t iterations) {
+  const volatile int seed = 0x3c003c00;  // two small numbers
+  const bfloat16x8_t a = vreinterpretq_bf16_s32(vdupq_n_s32(seed));
+  float32x4_t acc[kNeonChains];
+  for (int c = 0; c < kNeonChains; ++c) acc[c] = vdupq_n_f32(static_cast<float>(c));
+  for (std::int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 20
+    for (int c = 0; c < kNeonChains; ++c) acc[c] = vbfdotq_f32(acc[c], a, a);
+  }
+  for (int c = 1; c < kNeonChains; ++c) acc[0] = vaddq_f32(acc[0], acc[c]);
+  return vgetq_lane_f32(acc[0], 0);
+}
+
+std::uint64_t read_neon(const std::byte* data, std::size_t bytes) {
+  const auto* from = reinterpret_cast<const std::uint64_t*>(data);
+  uint64x2_t part[8];
+  for (uint64x2_t& p : part) p = vdupq_n_u64(0);
+  for (std::size_t i = 0; i < bytes / 8; i += 16) {
+#pragma GCC unroll 8
+    for (std::size_t l = 0; l < 8; ++l) part[l] = vorrq_u64(part[l], vld1q_u64(from + i + 2 * l));
+  }
+  for (int l = 1; l < 8; ++l) part[0] = vorrq_u64(part[0], part[l]);
+  return vgetq_lane_u64(part[0], 0) | vgetq_lane_u64(part[0], 1);
+}
+
 #endif
 
 std::vector<PeakLoop> find_loops() {
@@ -162,6 +221,15 @@ std::vector<PeakLoop> find_loops() {
     loops.push_back({Peak::kF32, "vfmadd ymm", 16.0 * kChains, f32_avx2});
     return loops;
   }
+#elif defined(__aarch64__)
+  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) {
+    loops.push_back({Peak::kInt8, "sdot 16b", 32.0 * kNeonChains, int8_neon});
+  }
+  if ((getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0) {
+    loops.push_back({Peak::kBF16, "bfdot 8h", 16.0 * kNeonChains, bf16_neon});
+  }
+  loops.push_back({Peak::kF32, "fmla 4s", 8.0 * kNeonChains, f32_neon});
+  return loops;
 #endif
   loops.push_back({Peak::kF32, "multiply and add", 64, f32_plain});
   return loops;
@@ -173,6 +241,8 @@ Reader find_reader() {
 #if defined(__x86_64__)
   if (has_avx512()) return read_avx512;
   if (__builtin_cpu_supports("avx2")) return read_avx2;
+#elif defined(__aarch64__)
+  return read_neon;
 #endif
   return read_plain;
 }

@@ -2,6 +2,10 @@
 
 #include <vector>
 
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
 namespace plumb::cpu {
 namespace {
 
@@ -22,6 +26,12 @@ std::vector<const KernelTable*> detect() {
   if (dots) tiers.push_back(&avx512_bf16_table());
   if (v4) tiers.push_back(&avx512_table());
   if (v3) tiers.push_back(&avx2_table());
+#elif defined(__aarch64__)
+  // A processor with bfloat16 has all else that Armv8.2 asks for.
+  const bool dots =
+      (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0 && (getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0;
+  if (dots) tiers.push_back(&neon_bf16_table());
+  tiers.push_back(&neon_table());
 #endif
   tiers.push_back(&baseline_table());
   return tiers;

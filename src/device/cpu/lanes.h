@@ -25,6 +25,12 @@
 
 #define PLUMB_TIER_INLINE [[gnu::always_inline]] static inline
 
+// Every processor with aarch64 has NEON, so the tiers that use it say so (PLUMB_NEON); baseline
+// stays what any machine can compile.
+#if defined(PLUMB_NEON)
+#include "device/cpu/lanes_neon.h"
+#endif
+
 namespace plumb::cpu::PLUMB_TIER {
 
 inline constexpr int kLanes = 16;
@@ -207,7 +213,7 @@ PLUMB_TIER_INLINE V widen_e8m0(const void* p) {
                    _mm256_max_epi32(_mm256_slli_epi32(b, 23), least));
 }
 
-#else
+#elif !defined(PLUMB_NEON)
 
 struct V {
   float v[kLanes];
@@ -293,7 +299,7 @@ PLUMB_TIER_INLINE V widen_e8m0(const void* p) {
 
 #endif
 
-#if !defined(__AVX512F__)
+#if !defined(__AVX512F__) && !defined(PLUMB_NEON)
 PLUMB_TIER_INLINE void add_lanes_of_four(const V (&a)[4], float* out) {
   for (int r = 0; r < 4; ++r) out[r] = add_lanes(a[r]);
 }

@@ -13,6 +13,9 @@ inline constexpr bool kDecodesForMany = false;
 #elif defined(__AVX2__)
 inline constexpr int kMaxSub = 4, kMaxTokens = 2, kMaxChains = 4;
 inline constexpr bool kDecodesForMany = true;
+#elif defined(PLUMB_NEON)
+inline constexpr int kMaxSub = 2, kMaxTokens = 2, kMaxChains = 4;
+inline constexpr bool kDecodesForMany = true;
 #else
 inline constexpr int kMaxSub = 1, kMaxTokens = 2, kMaxChains = 2;
 inline constexpr bool kDecodesForMany = false;

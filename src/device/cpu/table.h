@@ -161,6 +161,9 @@ const KernelTable& baseline_table();
 const KernelTable& avx2_table();
 const KernelTable& avx512_table();
 const KernelTable& avx512_bf16_table();
+#elif defined(__aarch64__)
+const KernelTable& neon_table();
+const KernelTable& neon_bf16_table();
 #endif
 
 }  // namespace plumb::cpu

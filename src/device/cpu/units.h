@@ -43,6 +43,15 @@ struct Unit<Element::kBF16> {
     w[0] = from_bits(_mm256_slli_epi32(a, 16), _mm256_slli_epi32(b, 16));
     w[1] = from_bits(_mm256_and_si256(a, high), _mm256_and_si256(b, high));
   }
+#elif defined(PLUMB_NEON)
+  PLUMB_TIER_INLINE void bf16_unit(const std::byte* p, V (&w)[kCols]) {
+    const V pairs = load(reinterpret_cast<const float*>(p));
+    w[0] = each([](float32x4_t v) { return from_bits(vshlq_n_u32(bits_of(v), 16)); }, pairs);
+    w[1] = each([](float32x4_t v) { return from_bits(vandq_u32(bits_of(v), upper())); }, pairs);
+  }
+  PLUMB_TIER_INLINE uint32x4_t bits_of(float32x4_t v) { return vreinterpretq_u32_f32(v); }
+  PLUMB_TIER_INLINE float32x4_t from_bits(uint32x4_t v) { return vreinterpretq_f32_u32(v); }
+  PLUMB_TIER_INLINE uint32x4_t upper() { return vdupq_n_u32(0xffff0000); }
 #else
   PLUMB_TIER_INLINE void bf16_unit(const std::byte* p, V (&w)[kCols]) {
     for (int i = 0; i < kCols; ++i) {
@@ -76,6 +85,13 @@ struct Unit<Element::kF16> {
   }
   PLUMB_TIER_INLINE __m256i in_order(__m256i a, __m256i b) {
     return _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8);
+  }
+#elif defined(PLUMB_NEON)
+  PLUMB_TIER_INLINE void f16_unit(const std::byte* p, V (&w)[kCols]) {
+    const uint16x8_t a = load_halves(p), b = load_halves(p + 16);
+    const uint16x8_t c = load_halves(p + 32), d = load_halves(p + 48);
+    w[0] = f16_numbers(vuzp1q_u16(a, b), vuzp1q_u16(c, d));
+    w[1] = f16_numbers(vuzp2q_u16(a, b), vuzp2q_u16(c, d));
   }
 #else
   PLUMB_TIER_INLINE void f16_unit(const std::byte* p, V (&w)[kCols]) {
@@ -136,6 +152,23 @@ struct Unit<Element::kF8E4M3> {
   PLUMB_TIER_INLINE __m256 high_half(__m256i v) {
     return _mm256_cvtph_ps(_mm256_extracti128_si256(v, 1));
   }
+#elif defined(PLUMB_NEON)
+  // 16 bytes hold four rows: two columns of each in the lower half, the next two in the upper.
+  PLUMB_TIER_INLINE void e4m3_unit(const std::byte* p, V (&w)[kCols]) {
+    float16x8_t even[4], odd[4];
+    for (int r = 0; r < 4; ++r) {
+      const uint16x8_t words = load_halves(p + 16 * r);
+      even[r] = vreinterpretq_f16_u16(half_of_high_byte(vshlq_n_u16(words, 8)));
+      odd[r] = vreinterpretq_f16_u16(half_of_high_byte(words));
+    }
+    w[0] = {low_four(even[0]), low_four(even[1]), low_four(even[2]), low_four(even[3])};
+    w[1] = {low_four(odd[0]), low_four(odd[1]), low_four(odd[2]), low_four(odd[3])};
+    w[2] = {vcvt_high_f32_f16(even[0]), vcvt_high_f32_f16(even[1]), vcvt_high_f32_f16(even[2]),
+            vcvt_high_f32_f16(even[3])};
+    w[3] = {vcvt_high_f32_f16(odd[0]), vcvt_high_f32_f16(odd[1]), vcvt_high_f32_f16(odd[2]),
+            vcvt_high_f32_f16(odd[3])};
+  }
+  PLUMB_TIER_INLINE float32x4_t low_four(float16x8_t v) { return vcvt_f32_f16(vget_low_f16(v)); }
 #else
   PLUMB_TIER_INLINE void e4m3_unit(const std::byte* p, V (&w)[kCols]) {
     for (int i = 0; i < kCols; ++i) {
@@ -180,9 +213,31 @@ struct Unit<Element::kF4E2M1> {
   }
   PLUMB_TIER_INLINE __m256 value_of_low_nibble(__m256i v) {
     const __m256 sizes = _mm256_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f);
-    const __m256 sign = _mm256_castsi256_ps(
-        _mm256_slli_epi32(_mm256_and_si256(v, _mm256_set1_epi32(8)), 28));
+    const __m256 sign =
+        _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_and_si256(v, _mm256_set1_epi32(8)), 28));
     return _mm256_xor_ps(_mm256_permutevar8x32_ps(sizes, v), sign);
+  }
+#elif defined(PLUMB_NEON)
+  PLUMB_TIER_INLINE void e2m1_unit(const std::byte* p, V (&w)[kCols]) {
+    const uint16x8_t a = load_halves(p), b = load_halves(p + 16);
+    const uint16x8_t c = load_halves(p + 32), d = load_halves(p + 48);
+    four_columns(vuzp1q_u16(a, b), vuzp1q_u16(c, d), w);
+    four_columns(vuzp2q_u16(a, b), vuzp2q_u16(c, d), w + 4);
+  }
+  // Of two bytes per row, rows 0 to 7 and 8 to 15.
+  PLUMB_TIER_INLINE void four_columns(uint16x8_t low, uint16x8_t high, V* w) {
+    const uint8x16_t table = e2m1_bytes(), nibble = vdupq_n_u8(15);
+    const uint8x16_t first = vreinterpretq_u8_u16(low), second = vreinterpretq_u8_u16(high);
+    two_columns(vqtbl1q_u8(table, vandq_u8(first, nibble)),
+                vqtbl1q_u8(table, vandq_u8(second, nibble)), w[0], w[2]);
+    two_columns(vqtbl1q_u8(table, vshrq_n_u8(first, 4)), vqtbl1q_u8(table, vshrq_n_u8(second, 4)),
+                w[1], w[3]);
+  }
+  PLUMB_TIER_INLINE void two_columns(uint8x16_t low, uint8x16_t high, V& even, V& odd) {
+    const uint16x8_t a = vreinterpretq_u16_u8(low), b = vreinterpretq_u16_u8(high);
+    const uint16x8_t upper = vdupq_n_u16(0xff00);
+    even = f16_numbers(vshlq_n_u16(a, 8), vshlq_n_u16(b, 8));
+    odd = f16_numbers(vandq_u16(a, upper), vandq_u16(b, upper));
   }
 #else
   PLUMB_TIER_INLINE void e2m1_unit(const std::byte* p, V (&w)[kCols]) {
