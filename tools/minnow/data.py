@@ -20,20 +20,53 @@ class Encoder:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def dialogue(self, d):
-        """-> ids, weights. The joined text is encoded at once: control tokens part the pieces."""
-        ids, weights = [], []
+        """-> ids, weights, links. Control tokens part the pieces, so each is encoded alone.
+
+        A link is (token, first, last): what is predicted at `token` was said in tokens first..last."""
+        ids, weights, links, spans, replies = [], [], [], [], 0
         for text, trained in chat.render(d.messages, d.tools, d.thinking):
-            piece = self.ids(text)
-            ids += piece
-            weights += [1.0 if trained else PROMPT_WEIGHT] * len(piece)
-        return ids, weights
+            piece = self.tokenizer.encode(text, add_special_tokens=False)
+            if trained:
+                for order, part, sentence, where in d.links:
+                    if order == replies:
+                        links += link(spans, (text, piece.offsets, len(ids)), part, sentence, where)
+                replies += 1
+            else:
+                spans.append((text, piece.offsets, len(ids)))
+            ids += piece.ids
+            weights += [1.0 if trained else PROMPT_WEIGHT] * len(piece.ids)
+        return ids, weights, links
 
 
-def filled(encoder, d, ids, weights, room, seed, index):
+def tokens_of(span, part, after=0):
+    """First and last token of `part` in a piece (text, offsets, first token), or None."""
+    text, offsets, first = span
+    begin = text.find(part, after)
+    if begin < 0:
+        return None
+    inside = [i for i, (a, b) in enumerate(offsets) if a < begin + len(part) and b > begin]
+    return (first + inside[0], first + inside[-1]) if inside else None
+
+
+def link(spans, reply, part, sentence, where):
+    """Every token of `part` in the reply, with its own place in `where` in the sentence; with the last
+    one there if `where` is something else, which is where all is known."""
+    said = tokens_of(reply, part)
+    for span in spans if said else []:
+        at = span[0].find(sentence)
+        if at >= 0:
+            first, last = tokens_of(span, where, at)
+            count = said[1] - said[0] + 1
+            told = range(first, last + 1) if count == last - first + 1 else [last] * count
+            return [(said[0] + i - 1, told[i], told[i]) for i in range(count)]
+    return []
+
+
+def filled(encoder, d, ids, weights, links, room, seed, index):
     """Appends short unrelated exchanges to a plain chat, so that rows are well used."""
     system = d.messages[0]
     if d.thinking or d.tools or system.get("response_format"):
-        return ids, weights
+        return ids, weights, links
     rng = random.Random(f"fill/{seed}/{index}")
     for turn in range(12):
         if room - len(ids) < 24:
@@ -46,8 +79,10 @@ def filled(encoder, d, ids, weights, room, seed, index):
         more = encoder.dialogue(part)
         if len(ids) + len(more[0]) - 1 > room:
             continue
-        ids, weights = ids + more[0][1:], weights + more[1][1:]  # without a second BOS
-    return ids, weights
+        moved = len(ids) - 1  # without a second BOS
+        links = links + [tuple(moved + t for t in at) for at in more[2]]
+        ids, weights = ids + more[0][1:], weights + more[1][1:]
+    return ids, weights, links
 
 
 class Stream:
@@ -70,17 +105,20 @@ class Stream:
         early = self.index < self.early
         d = dialogue(self.seed, self.index, EARLY if early else MIX, self.lines)
         self.index += 1
-        ids, weights = self.encoder.dialogue(d)
+        ids, weights, links = self.encoder.dialogue(d)
         room = next((t for t in self.lengths if t >= len(ids)), None)
         if room is None or (early and room > self.lengths[0]):
             return
-        row = filled(self.encoder, d, ids, weights, room, self.seed, self.index)
+        row = filled(self.encoder, d, ids, weights, links, room, self.seed, self.index)
         self.rows[room].append(row)
 
     def batch(self, rows, length):
         ids = torch.full((len(rows), length), 2)
         weights = torch.zeros(len(rows), length)
-        for i, (row, weight) in enumerate(rows):
+        links = [torch.zeros(0, 4, dtype=torch.long)]
+        for i, (row, weight, at) in enumerate(rows):
             ids[i, : len(row)] = torch.tensor(row)
             weights[i, : len(row)] = torch.tensor(weight)
-        return ids, weights
+            if at:
+                links.append(torch.tensor([(i, *one) for one in at]))
+        return ids, weights, torch.cat(links)

@@ -10,9 +10,9 @@ EARLY = {"lookup": 44, "lookup_system": 8, "story": 8, "sum": 10, "copy": 12, "j
 
 # (what, weight). Lookups are the foundation of everything else, so they are the most common.
 MIX = {
-    "lookup": 20, "lookup_system": 4, "lookup_wide": 3, "lookup_far": 0.25, "think_lookup": 10,
-    "story": 9, "sum": 13, "think_sum": 7, "sort": 6, "copy": 5, "json": 12, "tool": 4, "talk": 2,
-    "think_talk": 1, "mixed": 4, "unknown": 2,
+    "lookup": 28, "lookup_system": 5, "lookup_wide": 5, "lookup_far": 0.25, "think_lookup": 12,
+    "story": 10, "sum": 9, "think_sum": 5, "sort": 5, "copy": 4, "json": 8, "tool": 4, "talk": 2,
+    "think_talk": 1, "mixed": 3, "unknown": 2,
 }
 
 # (facts, filler sentences) of the lookups in longer contexts.

@@ -109,7 +109,8 @@ class Sinkhorn(torch.autograd.Function):
 
 
 class Precision:
-    """Type of the operands of large products: bf16 while training, fp32 when measuring."""
+    """Type of the operands of large products: bf16 in training where the CPU multiplies it, fp32 when
+    measuring."""
 
     dtype = torch.bfloat16
 
@@ -256,6 +257,20 @@ def index_kl(mass, scores):
     return (kl * weight).sum() / weight.sum().clamp(min=1)
 
 
+def link_loss(p, links, length, ratio, heads=2):
+    """How little of the first heads' attention goes where the answer was said. p [B, T, h, S + 1] over
+    `length` raw rows, then compressed ones; links [n, 4]: sequence, token, first and last token told."""
+    if not len(links):
+        return p.new_zeros((), dtype=torch.float32)
+    row, token, first, last = (c.unsqueeze(1) for c in links.unbind(1))
+    raw = torch.arange(length)
+    entry = torch.arange(p.shape[-1] - length - 1)  # its row covers the group before it as well
+    told = torch.cat([(raw >= first) & (raw <= last),
+                      (entry >= first // ratio) & (entry <= last // ratio + 1)], 1)
+    mass = (p[row[:, 0], token[:, 0], :heads, :-1].float() * told.unsqueeze(1)).sum(-1)
+    return -(mass + 1e-4).log().mean()
+
+
 def keep_top(scores, visible, k):
     """Mask [B, T, entries]: the k best scores among the visible."""
     kept = scores.detach().topk(k, -1)[1]
@@ -267,7 +282,7 @@ class Attention(nn.Module):
         super().__init__()
         d, rank = config["hidden_size"], config["q_lora_rank"]
         self.h, self.D = config["num_attention_heads"], config["head_dim"]
-        self.groups, self.ratio = config["o_groups"], ratio
+        self.groups, self.ratio, self.linked = config["o_groups"], ratio, False
         self.wq_a = Linear(rank, d)
         self.q_norm = Norm(rank)
         self.wq_b = Linear(self.h * self.D, rank)
@@ -308,6 +323,8 @@ class Attention(nn.Module):
         kl = x.new_zeros(())
         if scores is not None and view.index_loss:
             kl = index_kl(p[..., t:-1].float(), scores)
+        if self.linked and view.links is not None:
+            view.link_loss = link_loss(p, view.links, t, self.ratio)
         return self.wo_b(v), kl
 
 
@@ -410,12 +427,14 @@ class Mtp(nn.Module):
 
 
 class View:
-    """What one pass may see: rotations, window, visible compressed rows, how selection works."""
+    """What one pass may see: rotations, window, visible compressed rows, how selection works. With
+    `links` (`link_loss`) the last layer of ratio 4 also leaves there how well it looks them up."""
 
     def __init__(self, config, length, window=None, positions=None, index_loss=False, topk=None):
         window = window or config["sliding_window"]
         self.topk = topk or config["index_topk"]
         self.index_loss, self.length = index_loss, length
+        self.links, self.link_loss = None, 0.0
         positions = torch.arange(length) if positions is None else positions
         self.turns = [cis(positions, frequencies(config, c)) for c in (False, True)]
         t = torch.arange(length)
@@ -447,6 +466,7 @@ class Minnow(nn.Module):
         )
         self.norm, self.hc_head = Norm(d), HyperHead(config)
         self.mtp = Mtp(config, layers)
+        [b.attn for b in self.layers if b.attn.ratio == 4][-1].linked = True
 
     def trunk(self, ids, view):
         """ids [B, T] -> streams [B, T, n, d], summed indexer KL, expert loads per layer."""

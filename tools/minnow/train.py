@@ -17,6 +17,7 @@ import torch.nn.functional as F
 
 import config
 import data
+import evaluate
 import measure
 import model as models
 import quant
@@ -79,7 +80,7 @@ class Muon:
 
 def orthogonal(g, steps=5):
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = g.bfloat16()
+    x = g.to(models.Precision.dtype)
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
@@ -95,8 +96,8 @@ def produce(queue, args, rank, lines, start):
     stream = data.Stream(data.Encoder(args.tokenizer / "tokenizer.json"), f"{args.seed}/{rank}",
                          args.tokens, args.lengths, lines, args.early, start)
     while True:
-        ids, weights = stream.next()
-        queue.put((ids.numpy(), weights.numpy(), stream.index))
+        ids, weights, links = stream.next()
+        queue.put((ids.numpy(), weights.numpy(), links.numpy(), stream.index))
 
 
 def make_view(shape, length, rng, rich, index_loss=False):
@@ -188,6 +189,11 @@ def options():
     parser.add_argument("--lengths", type=int, nargs="*", default=[128, 256, 512, 1024])
     parser.add_argument("--text", type=Path, nargs="*", default=[])
     parser.add_argument("--resume", type=Path)
+    parser.add_argument("--start-from", type=Path, help="an exported model, for its weights alone")
+    parser.add_argument("--skip", type=int, default=0, help="dialogues that were seen before")
+    parser.add_argument("--link-weight", type=float, default=0.2)
+    parser.add_argument("--products", choices=["bfloat16", "float32"], default="bfloat16",
+                        help="bfloat16 where the CPU multiplies it")
     parser.add_argument("--progress", type=float, default=0.0, help="where the schedule starts")
     parser.add_argument("--peak", type=float, default=1.0, help="times 0.02 (Muon), 0.003 (Adam)")
     parser.add_argument("--decay-from", type=float, default=0.55)
@@ -207,7 +213,7 @@ class Trainer:
         torch.manual_seed(1)
         torch.set_num_threads(1)
         self.net = models.Minnow(self.shape)
-        self.index, self.seen, self.step = 0, 0, 0
+        self.index, self.seen, self.step = args.skip, 0, 0
         named = list(self.net.named_parameters())
         matrices = [(n, p) for n, p in named
                     if p.dim() >= 2 and n.endswith(("weight", "w1", "w2", "w3")) and ".gate." not in n]
@@ -215,8 +221,11 @@ class Trainer:
         self.muon = Muon(matrices)
         self.rest = [p for n, p in named if n not in names]
         self.adam = torch.optim.AdamW(self.rest, lr=1.0, betas=(0.9, 0.95), weight_decay=0.0)
+        if args.start_from:
+            self.net.load_state_dict(evaluate.load(args.start_from).state_dict())
         if args.resume:
             self.load(args.resume)
+        models.Precision.dtype = getattr(torch, args.products)
         self.first_step = self.step
         self.blocks = list(self.net.layers) + [self.net.mtp.block]
         if not args.no_compile:
@@ -225,7 +234,7 @@ class Trainer:
         self.encoder = data.Encoder(args.tokenizer / "tokenizer.json")
         self.log = (args.out / "log.jsonl").open("a")
         self.began = time.time()
-        self.recent = []
+        self.recent, self.recent_links = [], []
 
     def load(self, path):
         saved = torch.load(path)
@@ -258,13 +267,15 @@ class Trainer:
         self.peers.mean([right])
         self.note(accuracy=measure.named(right))
 
-    def train_step(self, ids, weights, quantised, rate):
+    def train_step(self, ids, weights, links, quantised, rate):
         rng = random.Random(f"view/{self.args.seed}/{self.step}/{self.peers.rank}")
         view = make_view(self.shape, ids.shape[1], rng, self.step > 500, ids.shape[1] >= 512)
+        view.links = links
         with stored_weights(self.net) if quantised else contextlib.nullcontext():
             with_draft = self.step % 8 == 0
             main, kl, draft, loads = losses(self.net, view, ids, weights, with_draft)
-            total = main + 0.2 * kl + (0.3 * draft if with_draft else 0.0)
+            total = main + 0.2 * kl + self.args.link_weight * view.link_loss
+            total = total + (0.3 * draft if with_draft else 0.0)
             total.backward()
         for p in self.net.parameters():
             p.grad = torch.zeros_like(p) if p.grad is None else p.grad
@@ -281,6 +292,8 @@ class Trainer:
         self.net.zero_grad(set_to_none=True)
         self.step += 1
         self.seen += ids.numel() * self.peers.world
+        if len(links):
+            self.recent_links.append(view.link_loss.item())
         self.recent.append((main.item(), float(kl.detach()), draft.item() if with_draft else None))
 
     def run(self, queue):
@@ -294,23 +307,24 @@ class Trainer:
                 time.time() - last_save > 180])
             if progress >= 1:
                 break
-            ids, weights, self.index = queue.get()
+            ids, weights, links, self.index = queue.get()
             quantised = progress >= args.quantise_from
             warm = min(1.0, (self.step - self.first_step + 1) / args.warm_steps)
             rate = warm * schedule(progress, args.peak, args.decay_from)
-            self.train_step(torch.from_numpy(ids), torch.from_numpy(weights), quantised, rate)
+            self.train_step(*map(torch.from_numpy, (ids, weights, links)), quantised, rate)
             if self.step % 25 == 0:
                 drafts = [d for _, _, d in self.recent if d is not None]
                 self.note(loss=sum(m for m, _, _ in self.recent) / len(self.recent),
                           kl=sum(k for _, k, _ in self.recent) / len(self.recent),
                           draft=sum(drafts) / max(1, len(drafts)), rate=rate, quantised=quantised,
+                          link=sum(self.recent_links) / max(1, len(self.recent_links)),
                           speed=(self.seen - mark[1]) / (time.time() - mark[0]))
-                self.recent, mark = [], (time.time(), self.seen)
+                self.recent, self.recent_links, mark = [], [], (time.time(), self.seen)
             if saving:
                 self.save()
                 last_save = time.time()
             if measuring:
-                self.measure(16)
+                self.measure(32)
                 last_measure, mark = time.time(), (time.time(), self.seen)
         self.save()
         self.measure(50)

@@ -22,9 +22,15 @@ class Dialogue:
     def __init__(self, task, thinking=False, tools=None):
         self.task, self.thinking, self.tools = task, thinking, tools
         self.messages, self.checks = [], []
+        self.links = []  # (which assistant message, part of it, sentence it comes from, where there)
 
     def say(self, role, content="", **more):
         self.messages.append({"role": role, "content": content, **more})
+
+    def link(self, part, sentence, where):
+        """`part` of the coming reply is said in `sentence`, which was given before: at `where`."""
+        order = sum(m["role"] == "assistant" for m in self.messages)
+        self.links.append((order, part, sentence, where))
 
     def ask(self, question, reply, reasoning, kind="exact", value=None):
         if question is not None:
@@ -109,6 +115,9 @@ class World:
         for i, fact in enumerate(queue):
             question, answer = self.question(fact)
             lead = text + self.rng.choice([" ", "\n", "\n\n"]) if style > 1 and i == 0 else ""
+            if thinking:
+                d.link(fact["text"], fact["text"], fact["text"])
+            d.link(fact["v"] if fact["s"] in question else fact["s"], fact["text"], fact["v"])
             d.ask(lead + question, answer, fact["text"], "exact")
         return d
 
@@ -126,22 +135,23 @@ class World:
                     break
             lines.append(self.rng.choice([
                 f"One day {person} went to the {room}.", f"In the morning {person} walked to the {room}."]))
-            questions.append((f"Where did {person} go?", f"{person} went to the {room}."))
+            questions.append((f"Where did {person} go?", f"{person} went to the {room}.", room, lines[-1]))
             events = [
                 (f"There {person} bought a {colour} {thing}.",
-                 [(f"What did {person} buy?", f"{person} bought a {colour} {thing}."),
-                  (f"What colour was the {thing} of {person}?", f"The {thing} was {colour}.")]),
+                 [(f"What did {person} buy?", f"{person} bought a {colour} {thing}.", f"{colour} {thing}"),
+                  (f"What colour was the {thing} of {person}?", f"The {thing} was {colour}.", colour)]),
                 (f"Then {person} met {friend}.",
-                 [(f"Who did {person} meet?", f"{person} met {friend}.")]),
+                 [(f"Who did {person} meet?", f"{person} met {friend}.", friend)]),
                 (f"In the evening {person} ate {food}.",
-                 [(f"What did {person} eat?", f"{person} ate {food}.")]),
+                 [(f"What did {person} eat?", f"{person} ate {food}.", food)]),
             ]
             for line, more in events[: self.rng.randint(1, 3)]:
                 lines.append(line)
-                questions += more
+                questions += [(*m, line) for m in more]
         self.rng.shuffle(questions)
         story = " ".join(lines)
-        for i, (question, answer) in enumerate(questions[: asked or 5]):
+        for i, (question, answer, part, line) in enumerate(questions[: asked or 5]):
+            d.link(part, line, part)
             d.ask((story + "\n" if i == 0 else "") + question, answer, "The story says it.")
         return d
 
@@ -198,19 +208,23 @@ class World:
     # JSON.
 
     def record(self):
-        """Facts about one person as (key, value) pairs and sentences."""
+        """Facts about one person: their record, the text that tells them, where it tells each value."""
         relations = self.rng.sample(["city", "pet", "job", "age", "food"], self.rng.randint(1, 4))
         while True:
             name = self.rng.choice(NAMES)
             values = {r: self.rng.choice(RELATIONS[r][1]) for r in relations}
             if self.allowed("json|" + name + "|" + "|".join(values.values())):
                 break
-        text = " ".join(
-            self.rng.choice(RELATIONS[r][2]).format(s=name, v=values[r]) for r in relations)
+        lines = [self.rng.choice(RELATIONS[r][2]).format(s=name, v=values[r]) for r in relations]
         record = {"name": name}
         for r in relations:
             record[r] = int(values[r]) if r == "age" else values[r]
-        return record, text
+        told = {"name": (lines[0], name), **{r: (line, values[r]) for r, line in zip(relations, lines)}}
+        return record, " ".join(lines), told
+
+    def link_record(self, d, record, told):
+        for key, value in record.items():
+            d.link(str(value), *told[key])
 
     def json(self, asked=None):
         d = Dialogue(self.task, self.sometimes())
@@ -223,9 +237,11 @@ class World:
                     if self.allowed("list|" + "|".join(items)):
                         break
                 question = "Write this as a JSON list: " + ", ".join(items)
+                for item in items:
+                    d.link(item, ", ".join(items), item)
                 d.ask(question, json.dumps(items), "I write a list.", "json", items)
             return d
-        record, text = self.record()
+        record, text, told = self.record()
         keys = list(record)
         if style == 2:
             keys = self.rng.sample(keys, self.rng.randint(1, len(keys)))
@@ -242,14 +258,16 @@ class World:
             question = text + " Write this as JSON."
         else:
             question = text + " Give me JSON with the keys " + ", ".join(f'"{k}"' for k in keys) + "."
+        self.link_record(d, picked, told)
         d.ask(question, json.dumps(picked), "I write JSON.", "json", picked)
         for _ in range((asked or self.rng.randint(1, 3)) - 1 if style < 2 else 0):
-            record, text = self.record()
+            record, text, told = self.record()
             if style == 0:
                 record = {k: record[k] for k in record if k in keys}
                 if set(record) != set(keys):
                     continue
                 record = {k: record[k] for k in keys}
+            self.link_record(d, record, told)
             d.ask(text + (" Write this as JSON." if style == 1 else ""), json.dumps(record),
                   "I write JSON.", "json", record)
         return d
@@ -312,6 +330,9 @@ class World:
             d.ask(question, "", f"I call {name}.", "tool_call", {"name": name, "arguments": arguments})
             d.messages[-1]["tool_calls"] = [call]
             d.say("tool", json.dumps(result), tool_call_id=call["id"])
+            for part in result.values():
+                if part is not True:
+                    d.link(str(part), json.dumps(result), str(part))
             d.ask(None, answer, "I have the result.", "exact")
         return d
 
@@ -337,7 +358,12 @@ class World:
         for _ in range(self.rng.randint(2, 4)):
             task = self.rng.choice(["sum", "talk", "copy", "sort", "lookup"])
             part = self.lookup(self.rng.randint(1, 4), 0, 2) if task == "lookup" else getattr(self, task)(1)
-            d.messages += [m for m in part.messages if m["role"] != "system"] if task != "lookup" else (
-                part.messages if part.messages[0]["role"] != "system" else [])
+            if part.messages[0]["role"] == "system":
+                if task == "lookup":
+                    continue
+                part.messages = part.messages[1:]
+            before = sum(m["role"] == "assistant" for m in d.messages)
+            d.links += [(before + order, *rest) for order, *rest in part.links]
+            d.messages += part.messages
             d.checks += part.checks
         return d if d.messages else self.mixed()
