@@ -9,20 +9,14 @@
 // E4M3 decodes to, or two units of bfloat16 as they lie.
 #pragma once
 
-#include "device/cpu/units.h"
+#include "device/cpu/fast_common.h"
 
 namespace plumb::cpu::PLUMB_TIER {
-
-// Loops over registers: GCC leaves arrays in memory where it does not unroll them itself.
-#define PLUMB_UNROLL _Pragma("GCC unroll 16")
-
-inline constexpr int kInt8Group = 128;  // columns under one scale of an activation row
 
 // A prepared row. bfloat16: the columns, then zeros, so that 16 bytes can be read from any multiple
 // of four columns on. int8: all codes, per eight columns 0 2 4 6 1 3 5 7 (as the nibbles of a unit
 // come apart), filled up to whole groups; then half the scale of every group (weights are doubled
 // to be integers).
-PLUMB_TIER_INLINE int int8_groups(int cols) { return (cols + kInt8Group - 1) / kInt8Group; }
 PLUMB_TIER_INLINE int bf16_columns(int cols) { return (cols + 3) / 4 * 4 + 4; }
 
 static std::size_t prepared_bytes(FastInput kind, int cols) {

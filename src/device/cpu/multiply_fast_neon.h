@@ -167,18 +167,6 @@ PLUMB_TIER_INLINE auto stored(const Columns& c) {
   }
 }
 
-template <int S>
-PLUMB_TIER_INLINE void store_sums(const TileProduct& a, int panel, int sub, int token, int tokens,
-                                  const float (*sum)[S][kLanes]) {
-  for (int m = 0; m < tokens; ++m) {
-    PLUMB_UNROLL
-    for (int s = 0; s < S; ++s) {
-      const int row = (panel * kPanelTiles + sub + s) * kTileRows;
-      store_rows(load(sum[m][s]), a.out[token + m] + (row - a.first_row), a.shape.rows - row);
-    }
-  }
-}
-
 // All M tokens against tiles sub .. sub + S - 1, weights decoded in registers.
 template <Element E, int S, int M>
 [[gnu::noinline]] void few_tokens(const TileProduct& a, int panel, int sub) {
@@ -207,22 +195,6 @@ template <Element E, int M>
   }
 }
 
-// body<M>(token) for all tokens, four at a time; the last ones in two halves rather than one alone.
-template <class Body>
-PLUMB_TIER_INLINE void by_four(int tokens, Body&& body) {
-  const auto some = [&](int count, int token) {
-    if (count == 4) body.template operator()<4>(token);
-    if (count == 3) body.template operator()<3>(token);
-    if (count == 2) body.template operator()<2>(token);
-    if (count == 1) body.template operator()<1>(token);
-  };
-  int token = 0;
-  for (; token + 8 <= tokens; token += kTokensAtOnce) some(kTokensAtOnce, token);
-  const int left = tokens - token, half = left > kTokensAtOnce ? (left + 1) / 2 : left;
-  some(half, token);
-  some(left - half, token + half);
-}
-
 // Tokens [token, token + tokens), at most kManyTokens, against one tile.
 template <Element E>
 [[gnu::noinline]] void many_tokens(const TileProduct& a, int panel, int sub, int token,
@@ -249,8 +221,8 @@ template <Element E>
         c.p = decoded;
         c.stride = kDecodedPair;
       }
-      by_four(tokens,
-              [&]<int M>(int m) { take_decoded<E, M>(c, rows + m, shape, part + m, sum + m); });
+      all_tokens<kTokensAtOnce>(
+          tokens, [&]<int M>(int m) { take_decoded<E, M>(c, rows + m, shape, part + m, sum + m); });
     }
     p += group_bytes(shape, width, group.count);
   }
