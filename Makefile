@@ -71,7 +71,7 @@ bench:
 asan: deps-quiet
 	@cmake --preset asan > /dev/null
 	@cmake --build --preset asan --parallel $(JOBS)
-	@GTEST_FILTER=-Minnow.*:ChatOnTerminal.* tools/run_tests.sh build-asan
+	@TEST_TIMEOUT=2400 GTEST_FILTER=-Minnow.*:ChatOnTerminal.* tools/run_tests.sh build-asan
 
 # The modules that start threads, and the tests that drive them. Without address randomisation where
 # that is allowed: GCC 12's ThreadSanitizer does not know the widest form of it.

@@ -53,10 +53,10 @@ class SameBytes : public testing::TestWithParam<Tier> {
     options.load.max_draft = deepseek_draft_ ? kDraft : 0;
     return open_tiny(source_path(GetParam().model), options);
   }
-  // The oracle and the tier without hardware FMA are slow, and so is everything under an emulator: they
-  // walk through fewer lengths.
+  // The oracle and the tier without hardware FMA are slow, and so is everything under an emulator or
+  // AddressSanitizer: they walk through fewer lengths.
   bool quick() const {
-#ifdef PLUMB_EMULATED
+#if defined(PLUMB_EMULATED) || defined(__SANITIZE_ADDRESS__)
     return true;
 #endif
     return GetParam().device == "ref" || GetParam().isa == "baseline";
