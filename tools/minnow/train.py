@@ -190,7 +190,6 @@ def options():
     parser.add_argument("--text", type=Path, nargs="*", default=[])
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--start-from", type=Path, help="an exported model, for its weights alone")
-    parser.add_argument("--skip", type=int, default=0, help="dialogues that were seen before")
     parser.add_argument("--link-weight", type=float, default=0.2)
     parser.add_argument("--products", choices=["bfloat16", "float32"], default="bfloat16",
                         help="bfloat16 where the CPU multiplies it")
@@ -213,7 +212,7 @@ class Trainer:
         torch.manual_seed(1)
         torch.set_num_threads(1)
         self.net = models.Minnow(self.shape)
-        self.index, self.seen, self.step = args.skip, 0, 0
+        self.index, self.seen, self.step = 0, 0, 0
         named = list(self.net.named_parameters())
         matrices = [(n, p) for n, p in named
                     if p.dim() >= 2 and n.endswith(("weight", "w1", "w2", "w3")) and ".gate." not in n]

@@ -6,9 +6,6 @@
 
 namespace plumb::cpu::PLUMB_TIER {
 
-// Loops over registers: GCC leaves arrays in memory where it does not unroll them itself.
-#define PLUMB_UNROLL _Pragma("GCC unroll 16")
-
 inline constexpr int kInt8Group = 128;  // columns under one scale of an activation row
 inline constexpr int kFp4Block = 32;    // columns under one scale of a weight row
 
@@ -29,24 +26,6 @@ PLUMB_TIER_INLINE void store_sums(const TileProduct& a, int panel, int sub, int 
       store_rows(load(sum[m][s]), a.out[token + m] + (row - a.first_row), a.shape.rows - row);
     }
   }
-}
-
-// body<M>(token) for all tokens, as many at once as registers hold; the last ones in two halves
-// rather than a few alone.
-template <int Most, class Body>
-PLUMB_TIER_INLINE void some_tokens(int count, int token, Body&& body) {
-  if constexpr (Most > 0) {
-    if (count == Most) return body.template operator()<Most>(token);
-    some_tokens<Most - 1>(count, token, body);
-  }
-}
-template <int Most, class Body>
-PLUMB_TIER_INLINE void all_tokens(int tokens, Body&& body) {
-  int token = 0;
-  for (; token + 2 * Most <= tokens; token += Most) body.template operator()<Most>(token);
-  const int left = tokens - token, half = left > Most ? (left + 1) / 2 : left;
-  some_tokens<Most>(half, token, body);
-  some_tokens<Most>(left - half, token + half, body);
 }
 
 // What comes next in memory is asked for bit by bit between the products.

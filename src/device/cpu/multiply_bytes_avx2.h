@@ -223,7 +223,7 @@ PLUMB_TIER_INLINE void decode_bytes(const TileShape& shape, const std::byte* p, 
 
 template <int M>
 [[gnu::noinline]] void many_bytes(const DecodedBytes& w, const ByteRows& at,
-                                  const std::byte* const* rows, int k, float (*sum)[kLanes]) {
+                                  const std::byte* const* rows, int k, float (*sum)[1][kLanes]) {
   alignas(64) float part[M][kLanes] = {};
   for (int b = 0; b < w.blocks; ++b) {
     const std::byte* x[M];
@@ -251,7 +251,7 @@ template <int M>
   }
   PLUMB_UNROLL
   for (int m = 0; m < M; ++m) {
-    store(sum[m], fma(load(part[m]), at.scale(rows[m], k), load(sum[m])));
+    store(sum[m][0], fma(load(part[m]), at.scale(rows[m], k), load(sum[m][0])));
   }
 }
 
@@ -262,9 +262,9 @@ template <int S>
   const ByteRows at = ByteRows::of(shape.cols);
   const int width = shape.panel_tiles(panel);
   const std::byte* p = a.data + shape.panel_offset(panel);
-  alignas(64) float sum[S][kBytesTokens][kLanes];
+  alignas(64) float sum[S][kBytesTokens][1][kLanes];
   for (int s = 0; s < S; ++s) {
-    for (int m = 0; m < tokens; ++m) store(sum[s][m], splat(0.0f));
+    for (int m = 0; m < tokens; ++m) store(sum[s][m][0], splat(0.0f));
   }
   for (int k = 0; k < shape.cols; k += kInt8Group) {
     const int cols = k + kInt8Group < shape.cols ? kInt8Group : shape.cols - k;
@@ -278,12 +278,7 @@ template <int S>
     p += static_cast<std::size_t>(width * (cols / kFp4Block)) *
          (shape.scales() + shape.codes(kFp4Block));
   }
-  for (int s = 0; s < S; ++s) {
-    const int row = (panel * kPanelTiles + sub + s) * kTileRows;
-    for (int m = 0; m < tokens; ++m) {
-      store_rows(load(sum[s][m]), a.out[token + m] + (row - a.first_row), shape.rows - row);
-    }
-  }
+  for (int s = 0; s < S; ++s) store_sums<1>(a, panel, sub + s, token, tokens, sum[s]);
 }
 
 // As many tiles as registers hold beside the tokens.
@@ -308,16 +303,7 @@ void bytes_tiles(const TileProduct& a, int panel, int sub) {
 }
 
 static void multiply_prepared(const TileProduct& a) {
-  for (int tile = a.first_tile; tile < a.last_tile;) {
-    const int panel = tile / kPanelTiles, sub = tile % kPanelTiles;
-    const int end =
-        a.last_tile < (panel + 1) * kPanelTiles ? a.last_tile : (panel + 1) * kPanelTiles;
-    const int left = end - tile, some = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-    if (some == 4) bytes_tiles<4>(a, panel, sub);
-    if (some == 2) bytes_tiles<2>(a, panel, sub);
-    if (some == 1) bytes_tiles<1>(a, panel, sub);
-    tile += some;
-  }
+  all_tiles(a, [&]<int S>(int panel, int sub) { bytes_tiles<S>(a, panel, sub); });
 }
 
 }  // namespace plumb::cpu::PLUMB_TIER

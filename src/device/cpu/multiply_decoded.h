@@ -3,6 +3,7 @@
 // of a tier only (see lanes.h).
 #pragma once
 
+#include "device/cpu/together.h"
 #include "device/cpu/units.h"
 
 namespace plumb::cpu::PLUMB_TIER {
@@ -10,6 +11,7 @@ namespace plumb::cpu::PLUMB_TIER {
 inline constexpr int kDecodedCols = 128;   // of a tile: 8 KiB
 inline constexpr int kDecodedTokens = 48;  // at once; their sums are kept in memory
 inline constexpr int kDecodedFrom = 5;     // tokens, for which it pays
+inline constexpr int kDecodedAtOnce = 6;   // tokens in registers
 
 // Columns [0, n) of a tile that are decoded, [n][16]: every chain of `acc` goes on.
 template <int M>
@@ -17,38 +19,18 @@ template <int M>
                                     float (*acc)[kLanes]) {
   V sum[M];
   const float* row[M];
-#pragma GCC unroll 6
+  PLUMB_UNROLL
   for (int m = 0; m < M; ++m) {
     sum[m] = load(acc[m]);
     row[m] = x[m] + k;
   }
   for (int i = 0; i < n; ++i, w += kLanes) {
     const V column = load(w);
-#pragma GCC unroll 6
+    PLUMB_UNROLL
     for (int m = 0; m < M; ++m) sum[m] = fma(splat(row[m][i]), column, sum[m]);
   }
-#pragma GCC unroll 6
+  PLUMB_UNROLL
   for (int m = 0; m < M; ++m) store(acc[m], sum[m]);
-}
-
-PLUMB_TIER_INLINE void take_all_decoded(const float* w, int n, const float* const* x, int tokens,
-                                        int k, float (*acc)[kLanes]) {
-  int m = 0;
-  for (; m + 6 <= tokens; m += 6) take_decoded<6>(w, n, x + m, k, acc + m);
-  switch (tokens - m) {
-    case 5:
-      return take_decoded<5>(w, n, x + m, k, acc + m);
-    case 4:
-      return take_decoded<4>(w, n, x + m, k, acc + m);
-    case 3:
-      return take_decoded<3>(w, n, x + m, k, acc + m);
-    case 2:
-      return take_decoded<2>(w, n, x + m, k, acc + m);
-    case 1:
-      return take_decoded<1>(w, n, x + m, k, acc + m);
-    default:
-      return;
-  }
 }
 
 // `cols` columns of one tile, whose units lie `stride` bytes apart from `p` on.
@@ -59,39 +41,26 @@ PLUMB_TIER_INLINE void decode_columns(const std::byte* p, std::ptrdiff_t stride,
   for (int k = 0; k < cols; k += U::kCols, p += stride) {
     V w[U::kCols];
     U::read(p, scale, w);
-#pragma GCC unroll 8
+    PLUMB_UNROLL
     for (int i = 0; i < U::kCols; ++i) store(out + (k + i) * kLanes, w[i]);
   }
 }
 
-// The sums of up to kDecodedTokens tokens over S tiles of a panel; with k_block also those of the
-// blocks that are complete.
-template <int S>
-struct DecodedSums {
-  alignas(64) float acc[S][kDecodedTokens][kLanes];
-  alignas(64) float sum[S][kDecodedTokens][kLanes];
-
-  PLUMB_TIER_INLINE void close_block(float (*acc)[kLanes], float (*sum)[kLanes], int tokens) {
-    for (int m = 0; m < tokens; ++m) {
-      store(sum[m], add(load(sum[m]), load(acc[m])));
-      store(acc[m], splat(0.0f));
-    }
-  }
-};
-
-// Columns [k, end) of the whole, decoded in `w`, with the blocks that end in them.
-template <int S>
+// Columns [k, end) of the whole, decoded in `w`; `sum` takes the chains of blocks that end in them.
 PLUMB_TIER_INLINE void take_columns(const TileProduct& a, const float* w, int k, int end,
                                     const float* const* x, int tokens, float (*acc)[kLanes],
                                     float (*sum)[kLanes]) {
   while (k < end) {
     const int block = a.k_block > 0 ? k - k % a.k_block + a.k_block : end;
     const int stop = block < end ? block : end;
-    take_all_decoded(w, stop - k, x, tokens, k, acc);
+    all_tokens<kDecodedAtOnce>(
+        tokens, [&]<int M>(int m) { take_decoded<M>(w, stop - k, x + m, k, acc + m); });
     w += (stop - k) * kLanes;
     k = stop;
-    if (a.k_block > 0 && (k % a.k_block == 0 || k == a.shape.cols)) {
-      DecodedSums<S>::close_block(acc, sum, tokens);
+    if (a.k_block <= 0 || (k % a.k_block != 0 && k != a.shape.cols)) continue;
+    for (int m = 0; m < tokens; ++m) {
+      store(sum[m], add(load(sum[m]), load(acc[m])));
+      store(acc[m], splat(0.0f));
     }
   }
 }
@@ -104,11 +73,11 @@ template <Element E, int S>
   const TileShape& shape = a.shape;
   const auto width = static_cast<std::size_t>(shape.panel_tiles(panel));
   const std::byte* p = a.data + shape.panel_offset(panel);
-  DecodedSums<S> sums;
+  alignas(64) float acc[S][kDecodedTokens][kLanes], sum[S][kDecodedTokens][kLanes];
   for (int s = 0; s < S; ++s) {
     for (int m = 0; m < tokens; ++m) {
-      store(sums.acc[s][m], splat(0.0f));
-      store(sums.sum[s][m], splat(0.0f));
+      store(acc[s][m], splat(0.0f));
+      store(sum[s][m], splat(0.0f));
     }
   }
   // One unit may reach past the columns that are wanted.
@@ -129,7 +98,7 @@ template <Element E, int S>
         decode_columns<E>(p + (sub + s) * kUnitBytes,
                           static_cast<std::ptrdiff_t>(width) * kUnitBytes, end - k, scale[s],
                           decoded);
-        take_columns<S>(a, decoded, k, end, x, tokens, sums.acc[s], sums.sum[s]);
+        take_columns(a, decoded, k, end, x, tokens, acc[s], sum[s]);
       }
       p += width * shape.codes(end - k);
       k = end;
@@ -138,7 +107,7 @@ template <Element E, int S>
   for (int s = 0; s < S; ++s) {
     const int row = (panel * kPanelTiles + sub + s) * kTileRows;
     for (int m = 0; m < tokens; ++m) {
-      const V y = load(a.k_block > 0 ? sums.sum[s][m] : sums.acc[s][m]);
+      const V y = load(a.k_block > 0 ? sum[s][m] : acc[s][m]);
       store_rows(round_if(a.round_bf16, y), a.out[token + m] + (row - a.first_row),
                  shape.rows - row);
     }

@@ -24,19 +24,9 @@ PLUMB_TIER_INLINE void fast_tiles(const TileProduct& a, int panel, int sub) {
   }
 }
 
-// Four tiles at once, one stream of memory, where a panel has them.
 template <Element E>
 void fast_element(const TileProduct& a) {
-  for (int tile = a.first_tile; tile < a.last_tile;) {
-    const int panel = tile / kPanelTiles, sub = tile % kPanelTiles;
-    const int end =
-        a.last_tile < (panel + 1) * kPanelTiles ? a.last_tile : (panel + 1) * kPanelTiles;
-    const int left = end - tile, some = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-    if (some == 4) fast_tiles<E, 4>(a, panel, sub);
-    if (some == 2) fast_tiles<E, 2>(a, panel, sub);
-    if (some == 1) fast_tiles<E, 1>(a, panel, sub);
-    tile += some;
-  }
+  all_tiles(a, [&]<int S>(int panel, int sub) { fast_tiles<E, S>(a, panel, sub); });
 }
 
 static void multiply_prepared(const TileProduct& a) {
