@@ -21,6 +21,7 @@ enum ExitCode : int {
 inline int exit_code(Code code) {
   switch (code) {
     case Code::kInvalid:
+    case Code::kTooLong:
       return kExitInvalid;
     case Code::kNotFound:
     case Code::kCorrupt:

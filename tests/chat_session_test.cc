@@ -30,7 +30,14 @@ class ScriptedProvider final : public Provider {
   std::deque<Reply> replies;
   std::vector<ChatRequest> asked;
 
-  std::vector<std::string> models() const override { return {"script"}; }
+  std::vector<ModelCard> models() const override { return {{"script", 0, "", "", ""}}; }
+  Result<std::vector<Token>> tokenize(const std::string&, const Prompt&) const override {
+    return std::vector<Token>();
+  }
+  Result<std::string> detokenize(const std::string&, std::span<const Token>) const override {
+    return std::string();
+  }
+  EngineStats stats() const override { return {}; }
   bool healthy() const override { return true; }
   Result<std::unique_ptr<ChatStream>> chat(ChatRequest request, const CallContext&) override {
     asked.push_back(std::move(request));
@@ -58,6 +65,7 @@ class ScriptedProvider final : public Provider {
       events_.emplace_back(finished);
     }
     void set_waker(std::function<void()>) override {}
+    int prompt_tokens() const override { return 0; }
 
    private:
     std::deque<ChatEvent> events_;

@@ -54,6 +54,7 @@ const std::map<std::string, Names> kLibraryHomes = {
     {"png.h", {"media"}},
     {"webp/", {"media"}},
     {"CLI/", {"apps"}},
+    {"toml++/", {"apps"}},
     {"histedit.h", {"apps"}},
     {"benchmark/", {"bench"}},
 };

@@ -8,9 +8,10 @@
 
 namespace plumb {
 
-// Nine codes, because callers act in nine ways.
+// Ten codes, because callers act in ten ways.
 enum class Code : std::uint8_t {
   kInvalid,      // the caller's input is wrong; retrying will not help
+  kTooLong,      // the input does not fit the context: a shorter one would
   kNotFound,     // a named thing does not exist
   kCorrupt,      // a file or message failed validation
   kUnsupported,  // valid, but this build or model cannot do it

@@ -43,7 +43,7 @@ class Engine {
                                                const EngineOptions& options);
   virtual ~Engine() = default;  // running requests end with kCancelled; then joins
 
-  // kExhausted: the queue is full. kInvalid: the request cannot fit or makes no sense.
+  // kExhausted: the queue is full. kTooLong: the request cannot fit. kInvalid: it makes no sense.
   // kUnavailable: the engine has failed.
   virtual Result<std::unique_ptr<Generation>> submit(GenerateRequest request) = 0;
   virtual EngineStats stats() const = 0;

@@ -67,11 +67,11 @@ Status check_request(const GenerateRequest& request, const EngineLimits& limits)
   const Pos prompt = static_cast<Pos>(request.prompt.size());
   const std::string have = limits.why + std::to_string(limits.context) + " tokens.";
   if (request.max_tokens < 0 && prompt >= limits.context) {
-    return Error{Code::kInvalid, "The prompt of " + std::to_string(prompt) +
+    return Error{Code::kTooLong, "The prompt of " + std::to_string(prompt) +
                                      " tokens leaves no room for an answer: " + have};
   }
   if (request.max_tokens >= 0 && prompt + request.max_tokens > limits.context) {
-    return Error{Code::kInvalid,
+    return Error{Code::kTooLong,
                  "The prompt of " + std::to_string(prompt) + " tokens and an answer of up to " +
                      std::to_string(request.max_tokens) + " need " +
                      std::to_string(prompt + request.max_tokens) + " tokens: " + have};

@@ -61,7 +61,7 @@ struct EngineLimits {
 };
 EngineLimits limits_of(const ModelInfo& model, const StatePool& pool, const EngineOptions& options);
 
-// kInvalid names what the request asks for and what there is.
+// kInvalid, or kTooLong with both numbers, names what the request asks for and what there is.
 Status check_request(const GenerateRequest& request, const EngineLimits& limits);
 // A mailbox that holds every event of the request (which passed check_request).
 std::shared_ptr<Mailbox> make_mailbox(const GenerateRequest& request, Pos context);

@@ -17,10 +17,11 @@ std::uint64_t scope_of(const std::string& tenant) {
 
 class LocalStream final : public ChatStream {
  public:
-  LocalStream(std::unique_ptr<Generation> generation, const Tokenizer& tokenizer,
+  LocalStream(std::unique_ptr<Generation> generation, int prompt_tokens, const Tokenizer& tokenizer,
               std::unique_ptr<ReplyParser> parser, std::vector<std::string> stops,
               bool report_tokens)
       : generation_(std::move(generation)),
+        prompt_tokens_(prompt_tokens),
         tokenizer_(tokenizer),
         parser_(std::move(parser)),
         decoder_(tokenizer),
@@ -49,6 +50,7 @@ class LocalStream final : public ChatStream {
   void set_waker(std::function<void()> wake) override {
     generation_->events().set_waker(std::move(wake));
   }
+  int prompt_tokens() const override { return prompt_tokens_; }
 
  private:
   std::optional<ChatEvent> pop() {
@@ -130,6 +132,7 @@ class LocalStream final : public ChatStream {
   }
 
   std::unique_ptr<Generation> generation_;
+  int prompt_tokens_;
   const Tokenizer& tokenizer_;
   std::unique_ptr<ReplyParser> parser_;  // null: raw text
   TextDecoder decoder_;
@@ -161,12 +164,40 @@ Result<RenderedPrompt> LocalProvider::render(const Prompt& prompt) const {
   return rendered;
 }
 
+Status LocalProvider::check_model(const std::string& model) const {
+  if (model.empty() || model == model_) return {};
+  return Error{Code::kNotFound, "There is no model \"" + model + "\", expected \"" + model_ + "\"."};
+}
+
+std::vector<ModelCard> LocalProvider::models() const {
+  const ModelInfo& info = engine_.model();
+  return {{model_, engine_.context(), info.fingerprint, tokenizer_.fingerprint(), info.numerics.id()}};
+}
+
+Result<std::vector<Token>> LocalProvider::tokenize(const std::string& model, const Prompt& prompt) const {
+  PLUMB_TRY_STATUS(check_model(model));
+  PLUMB_TRY(rendered, render(prompt));
+  return std::move(rendered.tokens);
+}
+
+Result<std::string> LocalProvider::detokenize(const std::string& model,
+                                              std::span<const Token> tokens) const {
+  PLUMB_TRY_STATUS(check_model(model));
+  TextDecoder decoder(tokenizer_);
+  std::string text;
+  for (const Token token : tokens) {
+    if (token < 0 || token >= tokenizer_.vocab_size()) {
+      return Error{Code::kInvalid, "There is no token " + std::to_string(token) + ", expected ids from 0 to " +
+                                       std::to_string(tokenizer_.vocab_size() - 1) + "."};
+    }
+    text += decoder.push(token);
+  }
+  return text + decoder.finish();
+}
+
 Result<std::unique_ptr<ChatStream>> LocalProvider::chat(ChatRequest request,
                                                         const CallContext& context) {
-  if (!request.model.empty() && request.model != model_) {
-    return Error{Code::kNotFound,
-                 "There is no model \"" + request.model + "\", expected \"" + model_ + "\"."};
-  }
+  PLUMB_TRY_STATUS(check_model(request.model));
   PLUMB_TRY(rendered, render(request.prompt));
   GenerateRequest generate;
   generate.prompt = std::move(rendered.tokens);
@@ -184,9 +215,10 @@ Result<std::unique_ptr<ChatStream>> LocalProvider::chat(ChatRequest request,
     else
       generate.stop_tokens = {engine_.model().eos};
   }
+  const int prompt_tokens = static_cast<int>(generate.prompt.size());
   PLUMB_TRY(generation, engine_.submit(std::move(generate)));
   return std::unique_ptr<ChatStream>(
-      std::make_unique<LocalStream>(std::move(generation), tokenizer_,
+      std::make_unique<LocalStream>(std::move(generation), prompt_tokens, tokenizer_,
                                     conversation ? format_->make_parser(*conversation) : nullptr,
                                     std::move(request.stop), request.report_tokens));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,15 +22,21 @@ class LocalProvider final : public Provider {
                 Engine& engine)
       : model_(std::move(model)), tokenizer_(tokenizer), format_(format), engine_(engine) {}
 
-  std::vector<std::string> models() const override { return {model_}; }
+  std::vector<ModelCard> models() const override;
   bool healthy() const override { return engine_.healthy(); }
-  // kNotFound: another model's name. kInvalid, kExhausted, kUnavailable as in Engine::submit.
+  // kNotFound: another model's name. Else as in Engine::submit.
   Result<std::unique_ptr<ChatStream>> chat(ChatRequest request, const CallContext& context) override;
+
+  Result<std::vector<Token>> tokenize(const std::string& model, const Prompt& prompt) const override;
+  Result<std::string> detokenize(const std::string& model, std::span<const Token> tokens) const override;
+  EngineStats stats() const override { return engine_.stats(); }
 
   // The prompt as the model will see it.
   Result<RenderedPrompt> render(const Prompt& prompt) const;
 
  private:
+  Status check_model(const std::string& model) const;
+
   std::string model_;
   const Tokenizer& tokenizer_;
   const ChatFormat* format_;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <variant>
@@ -12,6 +13,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "engine/engine_core.h"
 #include "engine/request.h"
 #include "text/chat.h"
 
@@ -79,16 +81,35 @@ class ChatStream {
   // The reply ends soon, with what was written so far; Finished still comes.
   virtual void cancel() = 0;
   virtual void set_waker(std::function<void()> wake) = 0;  // as in Channel
+  virtual int prompt_tokens() const = 0;                   // of this reply's prompt
+};
+
+// What clients may know of a model.
+struct ModelCard {
+  std::string name;
+  Pos context = 0;          // tokens that prompt and answer may have together
+  std::string fingerprint;  // of the weights
+  std::string tokenizer;    // of everything that decides ids; empty: unknown
+  std::string numerics;     // id
 };
 
 // Thread-safe. chat() returns before the first token and does not wait for it.
 class Provider {
  public:
   virtual ~Provider() = default;
-  virtual std::vector<std::string> models() const = 0;
+  virtual std::vector<ModelCard> models() const = 0;
   virtual bool healthy() const = 0;
   virtual Result<std::unique_ptr<ChatStream>> chat(ChatRequest request,
                                                    const CallContext& context) = 0;
+
+  // The ids that the model would read. kNotFound: no such model; kUnsupported: this provider does not
+  // have the tokenizer; kInvalid as in chat().
+  virtual Result<std::vector<Token>> tokenize(const std::string& model, const Prompt& prompt) const = 0;
+  // The text of ids, invalid UTF-8 replaced. kInvalid names an id that the vocabulary lacks.
+  virtual Result<std::string> detokenize(const std::string& model,
+                                         std::span<const Token> tokens) const = 0;
+  // Of the engines behind it, added up.
+  virtual EngineStats stats() const = 0;
 };
 
 struct ChatReply {
