@@ -17,7 +17,7 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
 struct HttpRequest {
   std::string method;   // "POST"
-  std::string path;     // "/v1/models", percent-decoded, without the query
+  std::string path;     // "/v1/models", percent-decoded UTF-8 without zero bytes, without the query
   std::string query;    // as sent, without the question mark
   HttpHeaders headers;  // names in lower case, in order
   std::string body;
@@ -39,10 +39,12 @@ struct HttpHead {
 class Answer {
  public:
   enum class State {
-    kWait,    // nothing more now; the waker will be called
-    kMore,    // call again when these bytes are written
-    kEnd,     // with these bytes the body is complete
-    kBroken,  // the answer ends here incomplete: the connection is cut before the body's end
+    kWait,  // nothing more now; the waker will be called
+    kMore,  // call again when these bytes are written
+    kEnd,   // with these bytes the body is complete
+    // The answer ends here incomplete: after these bytes the connection is cut, so that nobody
+    // takes it for complete. Before anything was sent it becomes refuse(500).
+    kBroken,
   };
   virtual ~Answer() = default;
 
@@ -50,7 +52,8 @@ class Answer {
   virtual const HttpHead* head() const = 0;
   // The body's length if it is known when the head is: then it is not sent in chunks. -1: unknown.
   virtual std::int64_t length() const { return -1; }
-  // Appends what can be sent now. Bytes appended while head() is null are an error.
+  // Appends what can be sent now. Also called while head() is null: that is when an answer finds
+  // out whether it knows. Bytes appended, or kEnd, while head() is still null are an error.
   virtual State pull(std::string& out) = 0;
   // `wake` may be called from any thread, also spuriously, until the answer is destroyed. It does
   // not block.
@@ -75,10 +78,11 @@ class HttpHandler {
   };
   // The head was read, the body was not.
   virtual Admission admit(const HttpRequest& head) = 0;
-  // May be called on any thread.
+  // May be called on any thread, and may take long: large bodies come on a thread of their own.
   virtual std::unique_ptr<Answer> handle(HttpRequest request) = 0;
-  // What HTTP itself finds wrong: 400 malformed, 408 too slow, 413 body, 431 head, 503 too many
-  // connections. `head`: what is known of the request.
+  // What HTTP itself finds wrong: 400 malformed, 408 too slow, 413 body, 431 head, 500 the other
+  // two functions threw or gave nothing, 503 too many connections. `head`: what is known of the
+  // request.
   virtual std::unique_ptr<Answer> refuse(int status, const std::string& message,
                                          const HttpRequest& head) = 0;
 };

@@ -17,9 +17,12 @@ struct HttpServerOptions {
   int io_threads = 2;
   int worker_threads = 2;  // large bodies are handled there
   int max_connections = 1024;
-  std::size_t max_head = 64 << 10;                // bytes of request line and headers
-  std::chrono::milliseconds head_timeout{10000};  // from the first byte to the whole head
-  std::chrono::milliseconds body_timeout{30000};  // without any progress while a body is read
+  std::size_t max_head = 64 << 10;  // bytes of request line and headers
+  // From a head's first byte to its last; also to the first byte of a new connection, and for a TLS
+  // handshake.
+  std::chrono::milliseconds head_timeout{10000};
+  // Without any progress while a body is read; longer ones need 1 KiB per second on average, too.
+  std::chrono::milliseconds body_timeout{30000};
   std::chrono::milliseconds write_timeout{
       60000};                                     // without any progress while an answer is written
   std::chrono::milliseconds idle_timeout{75000};  // between two requests of a connection
@@ -28,9 +31,10 @@ struct HttpServerOptions {
 };
 
 struct HttpServerStats {
-  std::uint64_t accepted = 0, refused = 0;  // connections
-  int open = 0;
-  std::uint64_t requests = 0, broken = 0;  // broken: the client went before the answer's end
+  std::uint64_t accepted = 0, refused = 0;  // connections; refused: beyond max_connections
+  int open = 0;                             // of the accepted ones
+  std::uint64_t requests = 0;               // whose head was read
+  std::uint64_t broken = 0;  // of these, whose client went, or read nothing, before the end
 };
 
 // HTTP/1.1 over TCP or TLS. Thread-safe.
