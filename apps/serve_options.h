@@ -60,8 +60,10 @@ std::string print_config(const ServeOptions& options);
 // SHA-256 of print_config(), in hexadecimal.
 std::string config_digest(const ServeOptions& options);
 
-// What one setting alone cannot show: both files of TLS, keys, aliases.
+// What one setting alone cannot show: both files of TLS, keys, origins.
 Status check(const ServeOptions& options);
+// kInvalid names an alias of a model that is not `served`, the only one there is.
+Status check_aliases(const ServeOptions& options, std::string_view served);
 
 // --config (or PLUMB_CONFIG), --print-config, the options of the model, and those of the server.
 // When the command has been parsed, `options` holds file and command line; errors come as
