@@ -5,12 +5,15 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
+#include <sstream>
 #include <vector>
 
+#include "apps/exit_code.h"
 #include "apps/serve_options.h"
 #include "apps/serve_settings.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/strings.h"
 #include "base/temp_dir_for_tests.h"
 
@@ -234,6 +237,58 @@ TEST(ServeOptions, KeysOfTheCommandLineComeBesideThoseOfTheFile) {
   EXPECT_EQ(parsed.options.keys[1].name, "command-line-1");
   EXPECT_EQ(parsed.options.keys[2].sha256, sha256_hex("plumb-third-0123456789"));
   EXPECT_TRUE(check(parsed.options));
+}
+
+std::string example(const std::string& name) {
+  const auto text = read_file(std::string(PLUMB_SOURCE_DIR) + "/examples/" + name);
+  EXPECT_TRUE(text) << text.error().message;
+  return *text;
+}
+
+// What follows `name` on the one line of a file that begins with it.
+std::string line_after(const std::string& text, const std::string& name) {
+  std::string found;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) {
+    if (!line.starts_with(name)) continue;
+    EXPECT_EQ(found, "") << name << " is there twice";
+    found = line.substr(name.size());
+  }
+  EXPECT_NE(found, "") << name;
+  return found;
+}
+
+TEST(ServeOptions, TheExampleOfAUnitStartsAndStopsTheServer) {
+  const std::string unit = example("plumb.service");
+  std::istringstream in(line_after(unit, "ExecStart="));
+  std::vector<std::string> words;
+  for (std::string word; in >> word;) words.push_back(word);
+  ASSERT_EQ(words, (std::vector<std::string>{"/usr/local/bin/plumb", "serve", "--config",
+                                             "/etc/plumb/plumb.toml"}));
+  words.back() = std::string(PLUMB_SOURCE_DIR) + "/examples/plumb.toml";
+  const Parsed parsed = parse({words.begin() + 1, words.end()});
+  EXPECT_EQ(parsed.error, "");
+  const std::chrono::seconds patience(std::stoi(line_after(unit, "TimeoutStopSec=")));
+  EXPECT_GT(patience, parsed.options.drain);
+  EXPECT_EQ(line_after(unit, "RestartPreventExitStatus="),
+            str(int{kExitInvalid}, " ", int{kExitBadModel}, " ", int{kExitDoesNotFit}, " ",
+                int{kExitUnsupported}));
+}
+
+TEST(ServeOptions, TheExampleOfAnImageStartsTheServer) {
+  TempDir dir;
+  const auto command = parse_json(line_after(example("Containerfile"), "CMD "), "CMD");
+  ASSERT_TRUE(command) << command.error().message;
+  std::vector<std::string> words;
+  for (const Json& word : command->items()) {
+    const bool key = word.text() == "/run/secrets/plumb.key";
+    words.push_back(key ? write(dir / "key", "plumb-secret-0123456789\n") : word.text());
+  }
+  const Parsed parsed = parse(words);
+  EXPECT_EQ(parsed.error, "");
+  EXPECT_EQ(parsed.options.http.address, "0.0.0.0");
+  EXPECT_EQ(parsed.options.keys.size(), 1u);
+  EXPECT_EQ(line_after(example("Containerfile"), "EXPOSE "), str(parsed.options.http.port));
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/engine_core.h"
+#include "gateway/provider.h"
 #include "server/http_server.h"
 #include "server/request_record.h"
 

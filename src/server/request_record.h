@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "engine/request.h"
 #include "gateway/provider.h"
 
 namespace plumb {
