@@ -1,13 +1,13 @@
 # plumb_module(name DEPS a b ... [PRIVATE_LIBS x y ...])
 # One static library from src/<name>/**.cc and, beside it, one test program <name>_test from its
-# *_test.cc files. The directory is the list of files.
+# *_test.cc and *_for_tests.cc files. The directory is the list of files.
 function(plumb_module name)
   cmake_parse_arguments(ARG "" "" "DEPS;PRIVATE_LIBS" ${ARGN})
   set(dir ${CMAKE_SOURCE_DIR}/src/${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${dir}/*.cc)
   set(tests ${sources})
-  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
-  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "_(test|for_tests)\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_(test|for_tests)\\.cc$")
   if(sources)
     add_library(plumb_${name} STATIC ${sources})
     set(scope PUBLIC)
