@@ -188,7 +188,7 @@ void add_tokens(Json& out, const std::vector<TokenInfo>& tokens, bool logprobs,
     if (!logprobs) continue;
     Json detail = token_json(info.token, info.logprob, tokenizer);
     std::vector<Json> top;
-    for (const TokenLogprob& other : info.top)
+    for (const TokenOption& other : info.top)
       top.push_back(token_json(other.token, other.logprob, tokenizer));
     if (!top.empty()) detail.set("top", Json::array(std::move(top)));
     details.push_back(std::move(detail));

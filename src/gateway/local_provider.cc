@@ -71,11 +71,15 @@ class LocalStream final : public ChatStream {
     }
   }
 
-  void take_token(TokenEvent& token) {
+  std::string bytes_of(Token token) const { return std::string(tokenizer_.bytes(token)); }
+
+  void take_token(const TokenEvent& token) {
     ++completion_;
     if (report_tokens_) {
-      ready_.emplace_back(TokenInfo{token.token, std::string(tokenizer_.bytes(token.token)),
-                                    token.logprob, std::move(token.top)});
+      TokenInfo info{token.token, bytes_of(token.token), token.logprob, {}};
+      for (const TokenLogprob& option : token.top)
+        info.top.push_back({option.token, option.logprob, bytes_of(option.token)});
+      ready_.emplace_back(std::move(info));
     }
     std::vector<ReplyDelta> deltas;
     if (parser_) {

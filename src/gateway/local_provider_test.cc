@@ -21,7 +21,7 @@ class ScriptedEngine final : public Engine {
   Result<std::unique_ptr<Generation>> submit(GenerateRequest request) override {
     asked = std::move(request);
     mail = std::make_shared<Mailbox>(100000);
-    for (const Token token : script) mail->events.try_push(TokenEvent{token, -0.5f, {}});
+    for (const Token token : script) mail->events.try_push(TokenEvent{token, -0.5f, top});
     if (!open) end(FinishReason::kStop);
     return std::make_unique<Generation>(mail);
   }
@@ -49,6 +49,7 @@ class ScriptedEngine final : public Engine {
   }
 
   std::vector<Token> script;
+  std::vector<TokenLogprob> top;  // reported with every token
   bool open = false;  // the end does not come by itself
   GenerateRequest asked;
   std::shared_ptr<Mailbox> mail;
@@ -181,6 +182,21 @@ TEST_F(LocalProviderTest, TokensAreReportedBeforeTheirText) {
   ASSERT_TRUE(first && std::holds_alternative<TokenInfo>(*first));
   EXPECT_EQ(std::get<TokenInfo>(*first).bytes, "a");
   EXPECT_EQ(std::get<TokenInfo>(*first).logprob, -0.5f);
+  EXPECT_TRUE(std::get<TokenInfo>(*first).top.empty());
+}
+
+TEST_F(LocalProviderTest, OtherTokensThatCouldHaveComeHaveTheirBytes) {
+  engine_.write("a");
+  engine_.top = {{'a', -0.5f}, {0xe6, -1.0f}};  // the second is a third of a character
+  ChatRequest request = question();
+  request.report_tokens = true;
+  const ChatReply reply = reply_to(std::move(request));
+  ASSERT_EQ(reply.tokens.size(), 1u);
+  ASSERT_EQ(reply.tokens[0].top.size(), 2u);
+  EXPECT_EQ(reply.tokens[0].top[0].bytes, "a");
+  EXPECT_EQ(reply.tokens[0].top[1].bytes, "\xe6");
+  EXPECT_EQ(reply.tokens[0].top[1].token, 0xe6);
+  EXPECT_EQ(reply.tokens[0].top[1].logprob, -1.0f);
 }
 
 TEST_F(LocalProviderTest, FailuresAndUnknownModelsAreErrors) {

@@ -45,12 +45,18 @@ struct Usage {
   double queue_ms = 0, prompt_ms = 0, decode_ms = 0;
 };
 
+// A token that could have come.
+struct TokenOption {
+  Token token = 0;
+  float logprob = 0;
+  std::string bytes;  // may be half a character
+};
 // One token of the answer, before the text it completes.
 struct TokenInfo {
   Token token = 0;
   std::string bytes;  // may be half a character
   float logprob = 0;  // if asked for
-  std::vector<TokenLogprob> top;
+  std::vector<TokenOption> top;  // most probable first
 };
 
 // Comes once, last.

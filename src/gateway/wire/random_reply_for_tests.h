@@ -45,7 +45,7 @@ inline std::vector<ChatEvent> random_reply(std::uint64_t seed,
     ++usage.completion;
     if (options.tokens) {
       TokenInfo info{static_cast<Token>(draw(1000)), "\xe6\xb7", -0.25f, {}};
-      info.top = {{info.token, -0.25f}, {static_cast<Token>(draw(1000)), -1.5f}};
+      info.top = {{info.token, -0.25f, info.bytes}, {static_cast<Token>(draw(1000)), -1.5f, "é"}};
       events.emplace_back(info);
     }
     events.emplace_back(std::move(delta));
