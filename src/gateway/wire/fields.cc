@@ -51,6 +51,7 @@ Fields::~Fields() {
   if (all_known_ || !reading_.ok()) return;
   for (std::size_t i = 0; i < known_.size(); ++i) {
     if (known_[i]) continue;
+    if (reading_.ignored.size() == kMostIgnored) return;
     std::string name = without_indices(path(object_.members()[i].first));
     if (std::find(reading_.ignored.begin(), reading_.ignored.end(), name) ==
         reading_.ignored.end()) {

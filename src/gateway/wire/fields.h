@@ -13,10 +13,13 @@
 
 namespace plumb::wire {
 
+// A body may hold a million unknown keys; nobody reads the names of them all.
+inline constexpr std::size_t kMostIgnored = 64;
+
 // What reading one request has found so far. The first refusal stays.
 struct Reading {
   std::optional<Refusal> refusal;
-  std::vector<std::string> ignored;  // as Call::ignored; each path once
+  std::vector<std::string> ignored;  // as Call::ignored; each path once, kMostIgnored at most
 
   bool ok() const { return !refusal.has_value(); }
   void refuse(std::string param, std::string message, std::string code = "");

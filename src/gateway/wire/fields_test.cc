@@ -27,6 +27,16 @@ TEST(Fields, WhatNobodyAskedForIsListedOnceWithoutIndices) {
   EXPECT_EQ(reading.ignored, (std::vector<std::string>{"list[].x", "b"}));
 }
 
+TEST(Fields, ManyUnknownFieldsAreListedUpToABound) {
+  Json body = Json::object();
+  for (int i = 0; i < 1000; ++i)
+    body.members().emplace_back("key" + std::to_string(i), Json::integer(i));
+  Reading reading;
+  { Fields fields(body, "", reading); }
+  EXPECT_TRUE(reading.ok());
+  EXPECT_EQ(reading.ignored.size(), kMostIgnored);
+}
+
 TEST(Fields, AWrongFieldIsNamedWithItsValueAndWhatWasExpected) {
   const Json body = parsed(R"({"temperature": "hot", "n": 99})");
   Reading reading;
