@@ -104,8 +104,8 @@ std::vector<std::string> read_stop(Fields& body, std::string_view key) {
     const Json& stop = one ? *value : value->items()[i];
     if (!stop.is_string() || stop.text().empty()) {
       const std::string path = one ? body.path(key) : str(body.path(key), "[", i, "]");
-      body.reading().refuse(path,
-                            str(path, " is ", shown(stop), ", expected a string of some length."));
+      body.reading().refuse(
+          path, str(path, " is ", shown(stop), ", expected a string that is not empty."));
       return {};
     }
     stops.push_back(stop.text());
@@ -117,6 +117,21 @@ std::optional<int> read_token_count(Fields& body, std::string_view key, int leas
   const auto count = body.integer(key, least, kMostInt);
   if (!count) return std::nullopt;
   return static_cast<int>(*count);
+}
+
+std::vector<Token> read_token_ids(const Json& array, const std::string& where, Reading& reading) {
+  std::vector<Token> ids;
+  for (std::size_t i = 0; i < array.items().size(); ++i) {
+    const Json& item = array.items()[i];
+    const auto id = item.is_number() ? item.as_int() : std::nullopt;
+    if (!id || *id < 0 || *id > std::numeric_limits<Token>::max()) {
+      const std::string path = str(where, "[", i, "]");
+      reading.refuse(path, str(path, " is ", shown(item), ", expected the id of a token."));
+      return {};
+    }
+    ids.push_back(static_cast<Token>(*id));
+  }
+  return ids;
 }
 
 int read_choice_count(Fields& body) {

@@ -30,6 +30,9 @@ std::vector<std::string> read_stop(Fields& body, std::string_view key = "stop");
 // A count of tokens from `least` on; nullopt: absent.
 std::optional<int> read_token_count(Fields& body, std::string_view key, int least = 1);
 
+// The ids in an array that stands at `where`; empty after a refusal.
+std::vector<Token> read_token_ids(const Json& array, const std::string& where, Reading& reading);
+
 // How many answers: n, 1 where absent.
 int read_choice_count(Fields& body);
 
