@@ -10,6 +10,8 @@ namespace plumb {
 
 void add_chat(CLI::App& app, int& status);
 void add_generate(CLI::App& app, int& status);
+void add_serve(CLI::App& app, int& status);
+void add_replay(CLI::App& app, int& status);
 void add_perplexity(CLI::App& app, int& status);
 void add_tokenize(CLI::App& app, int& status);
 void add_inspect(CLI::App& app, int& status);

@@ -15,6 +15,8 @@ using Add = void (*)(CLI::App& app, int& status);
 constexpr Add kCommands[] = {
     plumb::add_chat,
     plumb::add_generate,
+    plumb::add_serve,
+    plumb::add_replay,
     plumb::add_tokenize,
     plumb::add_perplexity,
     plumb::add_inspect,

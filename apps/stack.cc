@@ -119,7 +119,7 @@ Status start_engine(const StackOptions& options, Stack& stack) {
   engine.scheduler.max_sequences = options.sequences;
   engine.scheduler.max_step_tokens = stack.model->info().max_step_tokens;
   engine.scheduler.max_scored_rows = stack.model->info().max_scored_rows;
-  engine.max_queue = 1 << 20;
+  engine.max_queue = options.max_queue;
   engine.drafts = options.draft;
   engine.max_sessions = std::max(options.sessions, 1);
   engine.step_ms = kStepMs;
@@ -175,6 +175,7 @@ Result<std::unique_ptr<Stack>> open_stack(const StackOptions& options) {
   const std::filesystem::path directory = model_directory(options.model);
   stack->name = std::filesystem::absolute(directory).lexically_normal().filename().string();
   if (stack->name.empty()) stack->name = "model";
+  if (!options.name.empty()) stack->name = options.name;
   PLUMB_TRY(device, open_device({options.device, options.isa, options.threads}));
   stack->device = std::move(device);
   OpenOptions open;

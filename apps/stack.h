@@ -42,6 +42,8 @@ struct StackOptions {
   int sequences = 1;               // at the same time
   int max_scored_rows = 32;
   int sessions = 1;
+  int max_queue = 1 << 20;         // requests that wait
+  std::string name;                // of the model; empty: its directory's
   bool quiet = false;              // no progress on stderr
   int step_tokens = 0;             // of one forward pass; 0: the model's own choice
   bool engine = true;              // false: no pool, engine and provider; the model is the caller's

@@ -29,6 +29,8 @@ void install_interrupt_counter() {
   PLUMB_CHECK(::sigaction(SIGINT, &action, nullptr) == 0);
 }
 
+void note_interrupt() { g_count.fetch_add(1, std::memory_order_relaxed); }
+
 int interrupt_count() { return g_count.load(std::memory_order_relaxed); }
 
 void clear_interrupts() { g_count.store(0, std::memory_order_relaxed); }

@@ -8,6 +8,9 @@ namespace plumb {
 // a program that forgot to look can still be stopped. Call once, from the program's start.
 void install_interrupt_counter();
 
+// Counts as one more press, for a program that hears of signals in another way.
+void note_interrupt();
+
 // Presses since the last clear. Thread-safe, cheap enough for every step of a loop.
 int interrupt_count();
 inline bool interrupted() { return interrupt_count() > 0; }

@@ -59,7 +59,7 @@ class ChatAnswer final : public Answer {
 
   ~ChatAnswer() override {
     streams_.clear();  // cancels
-    report(Outcome::End::kAborted);
+    report(CallOutcome::End::kAborted);
   }
 
   const HttpHead* head() const override { return head_known_ ? &head_ : nullptr; }
@@ -72,7 +72,7 @@ class ChatAnswer final : public Answer {
     if (state == State::kEnd) over_ = true;
     if (options_.keep_body) outcome_.body.append(out, before);
     if (state == State::kEnd)
-      report(outcome_.refusal ? Outcome::End::kFailed : Outcome::End::kComplete);
+      report(outcome_.refusal ? CallOutcome::End::kFailed : CallOutcome::End::kComplete);
     return state;
   }
 
@@ -105,7 +105,7 @@ class ChatAnswer final : public Answer {
  private:
   void begin_head(int status) {
     head_known_ = true;
-    head_.status = status;
+    head_.status = outcome_.status = status;
     head_.headers = options_.headers;
     const bool events = options_.stream && status == 200;
     head_.headers.emplace_back("Content-Type",
@@ -148,9 +148,8 @@ class ChatAnswer final : public Answer {
         break_off(std::move(*refusal), out);
         return false;
       }
-    } else if (!std::holds_alternative<PromptProgress>(event)) {
-      if (!outcome_.first_token) outcome_.first_token = options_.clock();
-      if (announced_ == Moment{}) announced_ = bell_->take();
+    } else if (std::holds_alternative<ReplyDelta>(event)) {
+      note_token();
     }
     open(out);
     // How often progress is reported depends on the load; what is written does not.
@@ -161,6 +160,13 @@ class ChatAnswer final : public Answer {
     streams_[static_cast<std::size_t>(choice)].reset();
     --running_;
     return true;
+  }
+
+  void note_token() {
+    const Moment now = options_.clock();
+    if (options_.token_taken) options_.token_taken(last_token_, now);
+    last_token_ = now;
+    if (announced_ == Moment{}) announced_ = bell_->take();
   }
 
   // The writer's first word; once.
@@ -206,7 +212,7 @@ class ChatAnswer final : public Answer {
     sum.decode_ms = std::max(sum.decode_ms, u.decode_ms);
   }
 
-  void report(Outcome::End end) {
+  void report(CallOutcome::End end) {
     if (!options_.done) return;
     outcome_.end = end;
     const auto done = std::exchange(options_.done, nullptr);
@@ -222,8 +228,9 @@ class ChatAnswer final : public Answer {
   HttpHead head_;
   bool head_known_ = false, opened_ = false, over_ = false;
   std::int64_t length_ = -1;
+  std::optional<Moment> last_token_;
   Moment announced_{};  // of the oldest token not yet written
-  Outcome outcome_;
+  CallOutcome outcome_;
 };
 
 }  // namespace

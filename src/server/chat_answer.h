@@ -18,13 +18,13 @@ using Moment = std::chrono::steady_clock::time_point;
 
 // How a call ended and what it took. Usage is added up over the choices that finished: what those
 // that were cut had generated, only the engine's own count knows.
-struct Outcome {
+struct CallOutcome {
   enum class End { kComplete, kFailed, kAborted };
   End end = End::kAborted;
   std::optional<wire::Refusal> refusal;  // with kFailed
+  int status = 0;                        // that the client was told; 0: none
   Usage usage;
   std::vector<FinishReason> reasons;  // of the choices that finished
-  std::optional<Moment> first_token;  // taken from the stream
   std::vector<int> cached;            // per choice, as the writer was told
   // Whose event was written when, as (choice, how many in a row): with the events themselves it
   // decides every byte.
@@ -37,12 +37,14 @@ struct ChatAnswerOptions {
   bool stream = false;
   HttpHeaders headers;  // of any answer: request id, traces, limits
   std::string request_id;
-  bool keep_body = false;  // Outcome::body
+  bool keep_body = false;  // CallOutcome::body
   // Once, when the answer's last byte was pulled or it was destroyed before.
-  std::function<void(const Outcome&)> done;
-  // A token's text was pulled and handed to the socket: when it was announced, and when it was
-  // written.
-  std::function<void(Moment announced, Moment written)> token_written;
+  std::function<void(const CallOutcome&)> done;
+  // A piece of the answer was taken from its stream; `previous`: the one before it, if there was
+  // one.
+  std::function<void(std::optional<Moment> previous, Moment now)> token_taken;
+  // Pieces were handed to the socket: when the first of them was announced, and now.
+  std::function<void(Moment announced, Moment now)> token_written;
   std::function<Moment()> clock = [] { return std::chrono::steady_clock::now(); };
 };
 

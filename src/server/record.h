@@ -27,7 +27,7 @@ struct Record {
   std::string fingerprint, tokenizer, numerics, build, config;
   // Each choice's prompt tokens that were cached: part of the usage, and not of the answer.
   std::vector<int> cached;
-  std::vector<std::pair<int, int>> order;  // as in Outcome
+  std::vector<std::pair<int, int>> order;  // as in CallOutcome
   std::string sha256;                      // of the answer's body
   std::uint64_t bytes = 0;
 };

@@ -11,12 +11,12 @@
 namespace plumb {
 
 enum class Endpoint {
-  kChat,       // any wire format that answers
+  kChat,  // any wire format that answers
   kCountTokens,
   kTokenize,
   kDetokenize,
   kModels,
-  kModel,      // the path ends in the model's name
+  kModel,  // the path ends in the model's name
   kHealth,
   kReady,
   kMetrics,
@@ -37,8 +37,8 @@ std::span<const Route> routes();
 
 struct Found {
   const Route* route = nullptr;
-  std::string rest;      // what follows a trailing '/'
-  std::string allowed;   // methods that the path has, when route is null: 405; empty: 404
+  std::string rest;     // what follows a trailing '/'
+  std::string allowed;  // methods that the path has, when route is null: 405; empty: 404
 };
 Found find_route(std::string_view method, std::string_view path);
 

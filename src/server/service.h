@@ -14,6 +14,8 @@
 #include "gateway/provider.h"
 #include "gateway/wire/wire.h"
 #include "server/api_keys.h"
+#include "server/chat_answer.h"
+#include "server/exchange.h"
 #include "server/http.h"
 #include "server/http_server.h"
 #include "server/metrics.h"
@@ -54,25 +56,41 @@ class Service final : public HttpHandler {
   void set_draining() { draining_ = true; }
 
  private:
-  struct Exchange;  // one request under way
+  using Shared = std::shared_ptr<Exchange>;  // one request under way
 
-  std::unique_ptr<Answer> dispatch(const std::shared_ptr<Exchange>& exchange);
-  std::unique_ptr<Answer> chat(const std::shared_ptr<Exchange>& exchange);
-  std::unique_ptr<Answer> count_tokens(const std::shared_ptr<Exchange>& exchange);
-  std::unique_ptr<Answer> tokenize(const std::shared_ptr<Exchange>& exchange);
-  std::unique_ptr<Answer> detokenize(const std::shared_ptr<Exchange>& exchange);
-  std::unique_ptr<Answer> models(const std::shared_ptr<Exchange>& exchange);
-  std::unique_ptr<Answer> whole(const std::shared_ptr<Exchange>& exchange, int status,
-                                std::string body, std::string_view type = "application/json");
-  std::unique_ptr<Answer> refusal(const std::shared_ptr<Exchange>& exchange,
-                                  const wire::Refusal& refusal);
-  void finish(Exchange& exchange, const Outcome& outcome);
+  Shared begin(HttpRequest request, const Found& found);
+  HttpHeaders cors_headers(const HttpRequest& request) const;
+  std::unique_ptr<Answer> dispatch(const Shared& exchange);
 
-  std::shared_ptr<Exchange> begin(HttpRequest request, const Found& found);
+  std::unique_ptr<Answer> count_tokens(const Shared& exchange);
+  std::unique_ptr<Answer> tokenize(const Shared& exchange);
+  std::unique_ptr<Answer> detokenize(const Shared& exchange);
+  std::unique_ptr<Answer> models(const Shared& exchange);
+
+  // service_chat.cc
+  std::unique_ptr<Answer> chat(const Shared& exchange);
+  // Submits every choice. An error cancels those that were submitted.
+  Result<std::vector<std::unique_ptr<ChatStream>>> submit(wire::Call& call, const ModelCard& card,
+                                                          const Exchange& exchange);
+  std::unique_ptr<Answer> answer(const Shared& exchange, const wire::Call& call,
+                                 const ModelCard& card, wire::ReplyHead head,
+                                 std::vector<std::unique_ptr<ChatStream>> streams);
+  void done(Exchange& exchange, const ModelCard& card, const wire::ReplyHead& head,
+            const CallOutcome& outcome);
+  void keep_record(const Exchange& exchange, const ModelCard& card, const wire::ReplyHead& head,
+                   const CallOutcome& outcome);
+
+  // Each of these is an exchange's end.
+  std::unique_ptr<Answer> whole(const Shared& exchange, int status, std::string body,
+                                std::string_view type = "application/json");
+  std::unique_ptr<Answer> refusal(const Shared& exchange, const wire::Refusal& refusal);
+  std::unique_ptr<Answer> refuse_error(const Shared& exchange, const Error& error);
+  std::unique_ptr<Answer> refuse_parsed(const Shared& exchange, const wire::Refusal& refusal);
+  void finish(Exchange& exchange);
+
   Result<Json> parse_body(const Exchange& exchange) const;
   // The provider's model that a client's name stands for.
   Result<ModelCard> resolve(const std::string& asked) const;
-  HttpHeaders cors_headers(const HttpRequest& request) const;
   int retry_after_s() const;
 
   Provider& provider_;
@@ -81,9 +99,10 @@ class Service final : public HttpHandler {
   RequestLog* log_;
   RecordStore* records_;
   RateLimits limits_;
+  std::int64_t started_;  // seconds since 1970: when the models came to be, as lists say it
   std::function<HttpServerStats()> http_stats_;
   std::atomic<bool> draining_{false};
-  std::atomic<double> queue_ms_{0};  // of recent requests
+  std::atomic<double> queue_ms_{0};  // average of recent requests
 };
 
 }  // namespace plumb

@@ -166,7 +166,6 @@ Message read_message(const Json& value, std::string where, bool last, Reading& r
   return message;
 }
 
-// Names stand in the model's markup, which has no escapes.
 bool is_function_name(std::string_view name) {
   constexpr std::string_view kOthers = "_-.:/";
   return !name.empty() && name.size() <= kLongestName &&
@@ -183,11 +182,7 @@ void read_tool(const Json& value, std::string where, Reading& reading, std::vect
   Fields function(*object, fields.path("function"), reading);
   function.pass_all();  // the model reads all of it
   ToolSpec tool;
-  tool.name = function.required_string("name");
-  if (reading.ok() && !is_function_name(tool.name)) {
-    function.refuse("name",
-                    str("1 to ", kLongestName, " letters, digits and characters of \"_-.:/\""));
-  }
+  tool.name = read_function_name(function);
   function.string("description");
   function.object("parameters");
   function.unsupported("strict", "nothing here holds a call to its schema", "false");
@@ -196,6 +191,15 @@ void read_tool(const Json& value, std::string where, Reading& reading, std::vect
 }
 
 }  // namespace
+
+std::string read_function_name(Fields& function) {
+  std::string name = function.required_string("name");
+  if (function.reading().ok() && !is_function_name(name)) {
+    function.refuse("name",
+                    str("1 to ", kLongestName, " letters, digits and characters of \"_-.:/\""));
+  }
+  return name;
+}
 
 std::vector<ToolSpec> read_tools(Fields& holder) {
   std::vector<ToolSpec> tools;

@@ -1,6 +1,7 @@
 // Messages and tools as Chat Completions spells them.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -13,6 +14,10 @@ namespace plumb::wire {
 // not text are refused, save in a tool's result, where the model is told of them. A last message of
 // the assistant (without a task) is left open: the reply goes on with it.
 std::vector<Message> read_messages(Fields& body, std::string_view key = "messages");
+
+// The field `name` of a function that a client offers: refused where the model's markup, which has
+// no escapes, could not hold it.
+std::string read_function_name(Fields& function);
 
 // The field `tools` of a request or of a message; each must be a function.
 std::vector<ToolSpec> read_tools(Fields& holder);

@@ -1,0 +1,27 @@
+// One request under way: what the steps of serving it tell each other.
+#pragma once
+
+#include "gateway/wire/wire.h"
+#include "server/chat_answer.h"
+#include "server/http.h"
+#include "server/rate_limits.h"
+#include "server/request_record.h"
+#include "server/routes.h"
+#include "server/trace.h"
+
+namespace plumb {
+
+// Shared by the service and the answer's callbacks; used on one thread at a time.
+struct Exchange {
+  HttpRequest request;
+  Moment received{};
+  Trace trace;
+  Found found;
+  const wire::Format* format = nullptr;  // of errors, and of the reply
+  HttpHeaders headers;                   // of every answer
+  RequestRecord record;
+  RateLimits::Permit permit;  // freed when the exchange is over
+  bool finished = false;      // counted and logged
+};
+
+}  // namespace plumb
