@@ -37,7 +37,7 @@ void check_turns(const Conversation& conversation) {
 }
 
 void check_reply(const Call& call, std::uint64_t seed) {
-  const auto events = random_reply(seed);
+  const auto events = random_reply(seed, {.progress = false});
   const auto writer = call.writer({"0123456789abcdef0123456789abcdef", 0, call.model, ""});
   std::string out;
   writer->start(std::get<Finished>(events.back()).usage.prompt, out);

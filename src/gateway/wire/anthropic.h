@@ -11,16 +11,13 @@
 //   - Signatures prove nothing and are not checked: thinking is taken back as it comes. With
 //     display "omitted" the signature carries the text, so that a chain of calls keeps its
 //     reasoning.
-//   - tool_choice "none" hides the tools from the model, and calls that it makes all the same from
-//     the client.
+//   - A client that offers no tools, or forbids them with tool_choice "none", gets no calls: the
+//     tools are hidden from the model, and calls that it makes all the same from the client.
 //   - The line of accounting data that some clients put before the system prompt is left out: it
 //     changes with every request and would keep the prompt from ever being found in the cache.
-//   - stop_reason is "tool_use" only if every call can be run. A call that was cut off ends as it
-//   is
-//     in a stream (its input is not JSON) and is left out of a whole body.
+//   - stop_reason is "tool_use" only if every call can be run. A call that was cut off stays in a
+//     stream as it is (its input is not JSON) and is left out of a whole body.
 //   - "model_context_window_exceeded": the answer ended before max_tokens for want of room.
-//   - A deadline or a cancellation ends a stream with an error event; a whole body says
-//     "pause_turn": sent back as it is, it is continued.
 #pragma once
 
 #include "gateway/wire/wire.h"

@@ -40,19 +40,11 @@ Json message_json(const ReplyHead& head, std::vector<Json> content, Json stop_re
 }
 
 std::string_view stop_reason(const Finished& finished, bool called, int max_tokens) {
-  switch (finished.reason) {
-    case FinishReason::kStop:
-      if (finished.stop) return "stop_sequence";
-      return called && finished.unfinished_calls.empty() ? "tool_use" : "end_turn";
-    case FinishReason::kLength:
-      return finished.usage.completion < max_tokens ? "model_context_window_exceeded"
-                                                    : "max_tokens";
-    case FinishReason::kCancelled:
-    case FinishReason::kDeadline:
-    case FinishReason::kFailed:
-      break;
+  if (finished.reason == FinishReason::kLength) {
+    return finished.usage.completion < max_tokens ? "model_context_window_exceeded" : "max_tokens";
   }
-  return "pause_turn";
+  if (finished.stop) return "stop_sequence";
+  return called && finished.unfinished_calls.empty() ? "tool_use" : "end_turn";
 }
 
 Json stop_sequence(const Finished& finished) {
@@ -78,15 +70,13 @@ class MessageStream final : public ReplyWriter {
     const Json message = message_json(head_, {}, {}, {}, usage);
     append_event(out, "message_start",
                  str(R"({"type":"message_start","message":)", message.dump(), "}"));
-    ping(out);
+    append_event(out, "ping", R"({"type":"ping"})");
   }
 
   void take(int, const ChatEvent& event, std::string& out) override {
     if (over_) return;
     if (const auto* delta = std::get_if<ReplyDelta>(&event)) {
       take_delta(*delta, out);
-    } else if (std::holds_alternative<PromptProgress>(event)) {
-      ping(out);
     } else if (const auto* finished = std::get_if<Finished>(&event)) {
       finish(*finished, out);
     }
@@ -105,8 +95,6 @@ class MessageStream final : public ReplyWriter {
   }
 
  private:
-  void ping(std::string& out) { append_event(out, "ping", R"({"type":"ping"})"); }
-
   void take_delta(const ReplyDelta& delta, std::string& out) {
     if (const auto* reasoning = std::get_if<ReasoningDelta>(&delta)) {
       if (reasoning->text.empty()) return;
@@ -180,12 +168,6 @@ class MessageStream final : public ReplyWriter {
   }
 
   void finish(const Finished& finished, std::string& out) {
-    if (finished.reason == FinishReason::kDeadline) {
-      return fail(refusal_of({Code::kTimeout, "The reply did not end before its deadline."}), out);
-    }
-    if (finished.reason == FinishReason::kCancelled) {
-      return fail(refusal_of({Code::kCancelled, "The reply was cancelled before it ended."}), out);
-    }
     close(out);
     const Json delta = Json::object(
         {{"stop_reason", text_of(stop_reason(finished, call_ >= 0, options_.max_tokens))},

@@ -116,7 +116,7 @@ data: {"type":"message_stop"}
 
 TEST(AnthropicWriter, RandomRepliesArriveWholeAndUnchanged) {
   for (std::uint64_t seed = 0; seed < 5000; ++seed) {
-    const auto events = random_reply(seed, {.tokens = seed % 2 == 0});
+    const auto events = random_reply(seed, {.tokens = seed % 2 == 0, .progress = false});
     const AnthropicChecker checker = checked(written(events, {.stream = true}));
     ASSERT_TRUE(checker.violations().empty()) << seed << ": " << checker.violations().front();
     ASSERT_TRUE(checker.complete());
@@ -130,7 +130,7 @@ TEST(AnthropicWriter, RandomRepliesArriveWholeAndUnchanged) {
 
 TEST(AnthropicWriter, AWholeBodyIsWhatTheStreamAssemblesTo) {
   for (std::uint64_t seed = 0; seed < 2000; ++seed) {
-    const auto events = random_reply(seed);
+    const auto events = random_reply(seed, {.progress = false});
     for (const bool show_thinking : {true, false}) {
       MessageOptions options = {.stream = true, .show_thinking = show_thinking, .max_tokens = 5};
       const AnthropicChecker checker = checked(written(events, options));
@@ -143,7 +143,7 @@ TEST(AnthropicWriter, AWholeBodyIsWhatTheStreamAssemblesTo) {
 
 TEST(AnthropicWriter, NoBeginningOfAStreamIsComplete) {
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
-    const std::string stream = written(random_reply(seed), {.stream = true});
+    const std::string stream = written(random_reply(seed, {.progress = false}), {.stream = true});
     AnthropicChecker checker;
     for (std::size_t i = 0; i < stream.size(); ++i) {
       ASSERT_FALSE(checker.complete()) << "after " << i << " of " << stream.size() << " bytes";
@@ -155,7 +155,7 @@ TEST(AnthropicWriter, NoBeginningOfAStreamIsComplete) {
 
 TEST(AnthropicWriter, AReplySentBackIsTheTurnThatItWas) {
   for (std::uint64_t seed = 0; seed < 2000; ++seed) {
-    const auto events = random_reply(seed);
+    const auto events = random_reply(seed, {.progress = false});
     const Json reply = *parse_json(written(events, {.show_thinking = seed % 2 == 0}), "reply");
     const std::string body = R"({"model":"m","max_tokens":1,"messages":[
         {"role":"user","content":"Q"},{"role":"assistant","content":)" +
@@ -287,24 +287,18 @@ TEST(AnthropicWriter, HiddenThinkingHasASignatureAndNoText) {
   EXPECT_EQ(sealed_thinking(block.find("signature")->text()), "secret plan");
 }
 
-TEST(AnthropicWriter, ADeadlineOrCancellationIsAnErrorInAStreamAndAPauseInABody) {
-  const std::pair<FinishReason, const char*> cases[] = {{FinishReason::kDeadline, "timeout_error"},
-                                                        {FinishReason::kCancelled, "api_error"}};
-  for (const auto& [reason, type] : cases) {
-    const auto events = events_of({ContentDelta{"half"}}, finished(reason));
-    const AnthropicChecker checker = checked(written(events, {.stream = true}));
-    EXPECT_TRUE(checker.violations().empty());
-    EXPECT_TRUE(checker.failed());
-    EXPECT_EQ(checker.error().find("error")->find("type")->text(), type);
-    const Json whole = *parse_json(written(events, {}), "reply");
-    EXPECT_EQ(stop_reason_of(whole), "pause_turn");
-    EXPECT_EQ(whole.find("content")->dump(), R"([{"type":"text","text":"half"}])");
-  }
+TEST(AnthropicWriter, AWholeBodyThatFailsIsTheError) {
+  const auto writer = make_message_writer(kHead, {});
+  std::string out;
+  writer->start(10, out);
+  writer->take(0, ReplyDelta(ContentDelta{"half"}), out);
+  writer->fail({504, "Too late.", "", "", {}}, out);
+  EXPECT_EQ(out, R"({"type":"error","error":{"type":"timeout_error","message":"Too late."}})");
 }
 
 TEST(AnthropicWriter, NothingFollowsAnError) {
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
-    const auto events = random_reply(seed);
+    const auto events = random_reply(seed, {.progress = false});
     const auto writer = make_message_writer(kHead, {.stream = true});
     std::string out;
     writer->start(finished_of(events).usage.prompt, out);
