@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gateway/wire/anthropic_count.h"
+#include "gateway/wire/fields.h"
 
 namespace plumb::wire {
 namespace {
@@ -260,6 +261,12 @@ TEST(AnthropicTurns, TheBillingLineIsNotPartOfThePrompt) {
     EXPECT_EQ(conversation.messages.at(0), Message::of(Role::kSystem, "S"));
     EXPECT_EQ(call.ignored, std::vector<std::string>{"system.x-anthropic-billing-header"});
   }
+  // It is listed within the bound that every list of what was ignored has.
+  std::string block = R"({"type": "text", "text": "S")";
+  for (std::size_t i = 0; i < kMostIgnored; ++i) block += ", \"k" + std::to_string(i) + "\": 1";
+  const Call full = call_of("\"other\": 1, \"system\": [" + block +
+                            "}, {\"type\": \"text\", \"text\": \"" + line + "\"}]");
+  EXPECT_EQ(full.ignored.size(), kMostIgnored);
   // Said elsewhere it is what somebody said.
   EXPECT_EQ(conversation_of("\"system\": \"S " + line + "\"").messages.at(0).text(), "S " + line);
   EXPECT_EQ(turns_of("[{\"role\": \"user\", \"content\": \"" + line + "\"}]").at(0).text(), line);

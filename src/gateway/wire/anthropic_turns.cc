@@ -151,8 +151,10 @@ std::string without_billing_line(std::string text, Reading& reading) {
   constexpr std::string_view kName = "x-anthropic-billing-header";
   if (!text.starts_with(kName) || text.compare(kName.size(), 1, ":") != 0) return text;
   const std::string listed = str("system.", kName);
-  if (std::find(reading.ignored.begin(), reading.ignored.end(), listed) == reading.ignored.end()) {
-    reading.ignored.push_back(listed);
+  auto& ignored = reading.ignored;
+  if (ignored.size() < kMostIgnored &&
+      std::find(ignored.begin(), ignored.end(), listed) == ignored.end()) {
+    ignored.push_back(listed);
   }
   const std::size_t end = text.find('\n');
   return end == text.npos ? "" : text.substr(end + 1);
