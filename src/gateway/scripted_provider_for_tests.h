@@ -93,7 +93,9 @@ class ScriptedProvider final : public Provider {
       log_->asked.push_back(std::move(request));
       log_->contexts.push_back(context);
     }
-    auto stream = std::make_unique<ScriptedStream>(std::move(*events), 7, log_, held_);
+    const auto* finished = events->empty() ? nullptr : std::get_if<Finished>(&events->back());
+    const int prompt = finished ? finished->usage.prompt : 0;
+    auto stream = std::make_unique<ScriptedStream>(std::move(*events), prompt, log_, held_);
     last_ = stream.get();
     return std::unique_ptr<ChatStream>(std::move(stream));
   }
