@@ -32,7 +32,7 @@ struct MetricsSnapshot {
 
 // Three sets of names: `vllm:` as routers and dashboards scrape them, OpenTelemetry's
 // `gen_ai_server_` and `gen_ai_client_token_usage`, and `plumb_` for what has no common name
-// (docs/OPERATIONS.md). Labels hold configured names only, never text of clients beyond a bound.
+// (docs/METRICS.md). Labels hold configured names only, never text of clients beyond a bound.
 // Thread-safe.
 class Metrics {
  public:

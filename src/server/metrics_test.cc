@@ -8,6 +8,7 @@
 #include <sstream>
 #include <thread>
 
+#include "base/file.h"
 #include "base/strings.h"
 
 namespace plumb {
@@ -369,7 +370,8 @@ TEST(Metrics, EveryLineIsWellFormedWhateverTheNames) {
   metrics.request_done(record);
   const std::string text = metrics.text({});
   EXPECT_NE(text.find("model_name=\"a\\\"b\\\\c\\nd\""), std::string::npos);
-  const std::regex sample(R"re([a-z0-9_:]+(\{([a-z_]+="([^"\\\n]|\\["\\n])*",?)*\})? -?[0-9.e+-]+)re");
+  const std::regex sample(
+      R"re([a-z0-9_:]+(\{([a-z_]+="([^"\\\n]|\\["\\n])*",?)*\})? -?[0-9.e+-]+)re");
   const std::regex comment(R"(# (HELP [a-z0-9_:]+ .*|TYPE [a-z0-9_:]+ (counter|gauge|histogram)))");
   std::set<std::string> types;
   std::string last;
@@ -384,6 +386,29 @@ TEST(Metrics, EveryLineIsWellFormedWhateverTheNames) {
   }
   EXPECT_GT(types.size(), 40u);
   EXPECT_EQ(text, metrics.text({}));
+}
+
+TEST(Metrics, ThePageListsExactlyTheFamiliesThatAreWritten) {
+  Metrics metrics(options());
+  RequestRecord record = answered(5, 5);  // with everything that makes a family appear
+  record.key = "alice";
+  record.ignored = {"user"};
+  record.refused = RefusalCause::kInvalid;
+  record.aborted = AbortCause::kDeadline;
+  metrics.first_token(record.operation, record.model_asked, Seconds(1));
+  metrics.request_done(record);
+  std::set<std::string> written, listed;
+  std::istringstream in(metrics.text({}));
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("# TYPE ")) written.insert(line.substr(7));
+  }
+  const auto page = read_file(std::string(PLUMB_SOURCE_DIR) + "/docs/METRICS.md");
+  ASSERT_TRUE(page) << page.error().message;
+  const std::regex row(R"(\| `([a-z0-9_:]+)` \| (counter|gauge|histogram) \|)");
+  for (std::sregex_iterator i(page->begin(), page->end(), row), end; i != end; ++i) {
+    EXPECT_TRUE(listed.insert(str((*i)[1].str(), " ", (*i)[2].str())).second) << (*i)[1];
+  }
+  EXPECT_EQ(written, listed);
 }
 
 TEST(Metrics, ThreadsCountTogether) {
