@@ -1,4 +1,4 @@
-// A body through a format's parse().
+// Bodies of requests, and what a format's parse() makes of them.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -10,10 +10,19 @@
 
 namespace plumb::wire {
 
+// A chat request with these fields beside its one message.
+inline std::string asking(const std::string& fields) {
+  return R"({"messages": [{"role": "user", "content": "Hi"}])" +
+         (fields.empty() ? "}" : ", " + fields + "}");
+}
+
 inline Parsed parsed_by(const Format& format, const std::string& body,
                         const Defaults& defaults = {}) {
   const auto json = parse_json(body, "body");
-  EXPECT_TRUE(json) << body;
+  if (!json) {
+    ADD_FAILURE() << body << " is not JSON: " << json.error().message;
+    return Refusal{};
+  }
   return format.parse(*json, defaults);
 }
 
