@@ -76,7 +76,7 @@ void read_stream(Fields& body, Request& request) {
 void read_include(Fields& body, ResponsesSettings& settings) {
   const Json* include = body.array("include");
   if (!include) return;
-  for (std::size_t i = 0; i < include->items().size(); ++i) {
+  for (std::size_t i = 0; i < include->items().size() && body.reading().ok(); ++i) {
     const Json& item = include->items()[i];
     if (item.is_string() && item.text() == "reasoning.encrypted_content") {
       settings.pack_reasoning = true;
@@ -183,7 +183,7 @@ void read_tool(const Json& object, std::string where, Reading& reading, Request&
 
 void read_tools(Fields& body, Request& request) {
   const Json* tools = body.array("tools");
-  for (std::size_t i = 0; tools && i < tools->items().size(); ++i)
+  for (std::size_t i = 0; tools && i < tools->items().size() && body.reading().ok(); ++i)
     read_tool(tools->items()[i], str("tools[", i, "]"), body.reading(), request);
   const Json* choice = body.get("tool_choice");
   request.offer_tools = !choice || !choice->is_string() || choice->text() != "none";

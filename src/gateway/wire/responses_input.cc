@@ -49,7 +49,7 @@ std::string read_part(const Json& json, std::string where, Types types, Reading&
 std::vector<std::string> read_parts(Fields& item, std::string_view key, const Json& array,
                                     Types types) {
   std::vector<std::string> texts;
-  for (std::size_t i = 0; i < array.items().size(); ++i) {
+  for (std::size_t i = 0; i < array.items().size() && item.reading().ok(); ++i) {
     texts.push_back(
         read_part(array.items()[i], str(item.path(key), "[", i, "]"), types, item.reading()));
   }
@@ -192,7 +192,7 @@ std::vector<Message> read_responses_input(Fields& body) {
     reader.read(Json::object({{"role", Json::string("user")}, {"content", *input}}), "input",
                 body.reading());
   } else if (input && input->is_array()) {
-    for (std::size_t i = 0; i < input->items().size(); ++i)
+    for (std::size_t i = 0; i < input->items().size() && body.reading().ok(); ++i)
       reader.read(input->items()[i], str("input[", i, "]"), body.reading());
   } else if (input) {
     body.refuse("input", "a string or an array of items");

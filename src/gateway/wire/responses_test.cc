@@ -240,7 +240,7 @@ TEST(Responses, WhatIsNotOfferedIsRefusedByName) {
       {R"("tools":[{"name":"f"}])", "tools[0].type"},
       {R"("tools":[{"type":"function"}])", "tools[0].name"},
       {R"("tools":[{"type":"function","name":""}])", "tools[0].name"},
-      {R"("tools":[{"type":"function","name":"a\\">b"}])", "tools[0].name"},
+      {R"("tools":[{"type":"function","name":"a\">b"}])", "tools[0].name"},
       {R"("tools":[{"type":"function","function":{"name":"f"}}])", "tools[0].name"},
       {R"("tools":[{"type":"function","name":"f","parameters":"{}"}])", "tools[0].parameters"},
       {R"("tools":[{"type":"function","name":"f","strict":"yes"}])", "tools[0].strict"},

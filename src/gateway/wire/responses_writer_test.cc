@@ -9,6 +9,7 @@
 #include "gateway/wire/random_reply_for_tests.h"
 #include "gateway/wire/responses_checker_for_tests.h"
 #include "gateway/wire/responses_reasoning.h"
+#include "gateway/wire/sse.h"
 
 namespace plumb::wire {
 namespace {
@@ -384,8 +385,16 @@ TEST(ResponsesChecker, EveryMissingDoubledOrSwappedEventIsNoticed) {
   }
 }
 
-// Numbered anew after the change, so that the numbers do not give it away.
-TEST(ResponsesChecker, AWrongEventIsNoticedWhateverItsNumber) {
+TEST(ResponsesChecker, CommentsBetweenEventsMeanNothing) {
+  ResponsesChecker checker;
+  for (const std::string& event : split(written(settings(true), one_of_each()))) {
+    checker.push(kSseKeepAlive);
+    checker.push(event);
+  }
+  EXPECT_TRUE(checker.complete()) << checker.violation();
+}
+
+TEST(ResponsesChecker, AWrongEventIsNoticedThoughItsNumberIsRight) {
   const std::string bytes = written(settings(true), one_of_each());
   const std::pair<const char*, const char*> changes[] = {
       {"\"delta\":\"see.\"", "\"delta\":\"see!\""},
