@@ -4,7 +4,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 CONFIGURE = cmake -S . -B $(BUILD) $$(command -v ninja >/dev/null 2>&1 && echo -G Ninja) -DCMAKE_BUILD_TYPE=Release
 
-.PHONY: help deps deps-quiet configure build run test soak eval-minnow bench asan tsan neon fuzz install format clean
+.PHONY: help deps deps-quiet configure build run test soak load eval-minnow bench asan tsan neon fuzz install format clean
 
 help:
 	@echo 'Plumb: DeepSeek-V4-class models on the hardware you own.'
@@ -19,6 +19,7 @@ help:
 	@echo '  make bench              build and run the benchmarks'
 	@echo '  make eval-minnow        how well the bundled model answers, with intervals (long)'
 	@echo '  make soak               the long forms of the tests; stop and go on at will'
+	@echo '  make load               the server under load; LOAD_SECONDS=600 for a soak'
 	@echo '  make asan               tests under AddressSanitizer and UBSan'
 	@echo '  make tsan               the tests with threads, under ThreadSanitizer'
 	@echo '  make neon               kernels and model for aarch64, under qemu (installs a cross compiler)'
@@ -54,6 +55,10 @@ test: configure
 soak: configure
 	@cmake --build $(BUILD) --parallel $(JOBS)
 	@tools/soak.sh $(BUILD)
+
+load: configure
+	@cmake --build $(BUILD) --parallel $(JOBS) --target plumb serve_load
+	@tools/load_gate.sh $(BUILD)
 
 eval-minnow: deps-quiet
 	@$(CONFIGURE) > /dev/null

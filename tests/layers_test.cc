@@ -53,7 +53,7 @@ const std::map<std::string, Names> kLibraryHomes = {
     {"jpeglib.h", {"media"}},
     {"png.h", {"media"}},
     {"webp/", {"media"}},
-    {"CLI/", {"apps"}},
+    {"CLI/", {"apps", "tests"}},
     {"toml++/", {"apps"}},
     {"histedit.h", {"apps"}},
     {"benchmark/", {"bench"}},
