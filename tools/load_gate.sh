@@ -30,19 +30,19 @@ finish() {
   exit
 }
 
-# step NAME ARGUMENTS...: one subcommand of serve_load, with its table and its claims.
+# step NAME SUBCOMMAND ARGUMENTS...: one call of serve_load, with its table and its claims.
 step() {
   local name=$1 log=$results/$1.log status failures
   shift
-  echo "--- serve_load $name $*"
-  "$build/tests/load/serve_load" "$name" --url "$url" --model minnow --seed "$seed" \
-    --json "$results/$name.json" "$@" 2>&1 | tee "$log"
+  echo "--- serve_load $*"
+  "$build/tests/load/serve_load" "$@" --url "$url" --model minnow --seed "$seed" \
+    --json "$results/$name.json" 2>&1 | tee "$log"
   status=${PIPESTATUS[0]}
   failures=$(grep -c '^FAIL  ' "$log")
   passed=$((passed + $(grep -c '^pass  ' "$log")))
   failed=$((failed + failures))
   # It ended for another reason than a claim.
-  ((status == 0 || failures > 0)) || claim 0 "serve_load $name ended with status $status"
+  ((status == 0 || failures > 0)) || claim 0 "serve_load $1 ended with status $status"
 }
 
 # Fewer connections than the flood opens, and far fewer answers at a time than there are clients.
@@ -60,10 +60,12 @@ if [[ -z $url ]]; then
   finish
 fi
 
-step run --clients "$clients" --seconds "$seconds" --cancel 0.2 --slow 0.1 --api mix \
+step press run --clients "$clients" --seconds "$seconds" --cancel 0.2 --slow 0.1 --api mix \
   --pid "$server" --metrics
-step flood --attempts 10000 --parallel 500
-step beside --writers 4 --long-tokens 32000 --seconds 10
+# The server's own share of a token's time, which slow readers would hide.
+step own-time run --clients 16 --seconds 10 --api mix --metrics
+step flood flood --attempts 10000 --parallel 500
+step beside beside --writers 4 --long-tokens 32000 --seconds 10
 
 from=$SECONDS
 kill -TERM "$server"

@@ -149,4 +149,9 @@ void Checks::check(bool holds, std::string_view claim) {
       Json::object({{"claim", Json::string(std::string(claim))}, {"holds", Json::boolean(holds)}}));
 }
 
+void Checks::note(std::string_view text) {
+  std::printf("note  %s\n", std::string(text).c_str());
+  std::fflush(stdout);
+}
+
 }  // namespace plumb::load

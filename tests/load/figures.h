@@ -55,6 +55,8 @@ class Checks {
  public:
   // "pass  64 clients: ..." or "FAIL  ...".
   void check(bool holds, std::string_view claim);
+  // "note  ...": worth knowing, and no claim.
+  void note(std::string_view text);
   bool passed() const { return failed_ == 0; }
   int exit_status() const { return passed() ? 0 : 1; }
   Json json() const { return Json::array(lines_); }

@@ -76,8 +76,9 @@ TEST(Figures, OneClaimThatFailsFailsTheRun) {
   checks.check(true, "a");
   const int passed = checks.exit_status();
   checks.check(false, "b");
+  checks.note("d");
   checks.check(true, "c");
-  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "pass  a\nFAIL  b\npass  c\n");
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "pass  a\nFAIL  b\nnote  d\npass  c\n");
   EXPECT_EQ(passed, 0);
   EXPECT_EQ(checks.exit_status(), 1);
   EXPECT_EQ(checks.json().items().size(), 3u);

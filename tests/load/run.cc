@@ -128,14 +128,20 @@ void check_counts(const Exposition& before, const Exposition& after, const Tally
   }
 }
 
-void check_own_times(const Exposition& before, const Exposition& after, Checks& checks) {
+// A token whose reader is slow waits for its reader; then the server's own time cannot be told.
+void check_own_times(const Exposition& before, const Exposition& after, bool slow, Checks& checks) {
   for (const auto& [name, what] : kOwnTimes) {
     const HistogramGrowth growth(before, after, name);
     const auto [low, high] = growth.quantile(0.99);
-    checks.check(growth.count() > 0 && high * 1000 <= kOwnTimeLimitMs,
-                 str("p99 ", what, " lies in ", fixed(low * 1000, 2), " to ", fixed(high * 1000, 2),
-                     " ms of ", fixed(growth.count(), 0), " (goal ", fixed(kOwnTimeGoalMs, 0),
-                     " ms, limit ", fixed(kOwnTimeLimitMs, 0), " ms)"));
+    const std::string figure = str("p99 ", what, " lies in ", fixed(low * 1000, 2), " to ",
+                                   fixed(high * 1000, 2), " ms of ", fixed(growth.count(), 0));
+    if (slow) {
+      checks.note(str(figure, ", slow readers among them"));
+    } else {
+      checks.check(growth.count() > 0 && high * 1000 <= kOwnTimeLimitMs,
+                   str(figure, " (goal ", fixed(kOwnTimeGoalMs, 0), " ms, limit ",
+                       fixed(kOwnTimeLimitMs, 0), " ms)"));
+    }
   }
 }
 
@@ -194,7 +200,7 @@ int run(RunOptions options) {
     checks.check(after.has_value(),
                  after ? "nothing runs in the server any more" : after.error().message);
     if (after) check_counts(*before, *after, pressed.tally, checks);
-    if (after) check_own_times(*before, *after, checks);
+    if (after) check_own_times(*before, *after, options.shape.slow > 0, checks);
   }
   report.set("clients", Json::integer(options.clients));
   report.set("checks", checks.json());
