@@ -119,6 +119,9 @@ class ChatAnswer final : public Answer {
     const std::size_t before = out.size();
     for (bool found = true; found && running_ > 0;) {
       found = false;
+      // A ring that brought no token (progress, text that is held back, something taken before it
+      // rang) must not count for the next one.
+      rung_ = bell_->take();
       for (std::size_t i = 0; i < streams_.size(); ++i) {
         if (!streams_[i]) continue;
         std::optional<ChatEvent> event = streams_[i]->try_next();
@@ -166,7 +169,7 @@ class ChatAnswer final : public Answer {
     const Moment now = options_.clock();
     if (options_.token_taken) options_.token_taken(last_token_, now);
     last_token_ = now;
-    if (announced_ == Moment{}) announced_ = bell_->take();
+    if (announced_ == Moment{}) announced_ = rung_;
   }
 
   // The writer's first word; once.
@@ -229,6 +232,7 @@ class ChatAnswer final : public Answer {
   bool head_known_ = false, opened_ = false, over_ = false;
   std::int64_t length_ = -1;
   std::optional<Moment> last_token_;
+  Moment rung_{};       // before the events that are being taken; none: the epoch
   Moment announced_{};  // of the oldest token not yet written
   CallOutcome outcome_;
 };

@@ -45,7 +45,11 @@ struct Scene {
     options.token_taken = [this](std::optional<Moment> previous, Moment) {
       tokens.push_back(previous.has_value());
     };
-    options.token_written = [this](Moment, Moment) { ++written; };
+    options.token_written = [this](Moment announced, Moment when) {
+      ++written;
+      writing += when - announced;
+    };
+    options.clock = [this] { return time; };
     options.done = [this](const CallOutcome& o) {
       ++reports;
       outcome = o;
@@ -59,6 +63,8 @@ struct Scene {
   ScriptedStream* source = nullptr;
   std::vector<bool> tokens;
   int written = 0, reports = 0;
+  Moment time{std::chrono::hours(1)};
+  Moment::duration writing{};  // from announced to written
   CallOutcome outcome;
   std::unique_ptr<Answer> answer;
 };
@@ -186,6 +192,33 @@ TEST(ChatAnswer, WritingIsTimedFromTheAnnouncement) {
   scene.answer->written();
   scene.answer->written();  // nothing new
   EXPECT_EQ(scene.written, 1);
+}
+
+// The engine rings for what brings no text as well; the next token's time begins with its own ring.
+TEST(ChatAnswer, ATokensTimeIsFromItsOwnAnnouncementToItsWriting) {
+  using std::chrono::milliseconds;
+  std::vector<ChatEvent> events = hello();
+  events.insert(events.begin(), PromptProgress{1, 2});
+  Scene scene(std::move(events), true, true);
+  scene.answer->set_waker([] {});
+  std::string out;
+  const auto pull_after = [&](std::size_t released, milliseconds before_pull) {
+    scene.source->release(released);
+    scene.time += before_pull;
+    scene.answer->pull(out);
+    scene.answer->written();
+    scene.time += milliseconds(100);
+  };
+  pull_after(1, milliseconds(0));  // progress
+  EXPECT_EQ(scene.written, 0);
+  pull_after(1, milliseconds(0));  // a token, written at once
+  EXPECT_EQ(scene.written, 1);
+  EXPECT_EQ(scene.writing, milliseconds(0));
+  pull_after(0, milliseconds(0));  // a ring for nothing
+  EXPECT_EQ(scene.written, 1);
+  pull_after(1, milliseconds(30));  // a token that waited
+  EXPECT_EQ(scene.written, 2);
+  EXPECT_EQ(scene.writing, milliseconds(30));
 }
 
 }  // namespace
