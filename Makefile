@@ -4,7 +4,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 CONFIGURE = cmake -S . -B $(BUILD) $$(command -v ninja >/dev/null 2>&1 && echo -G Ninja) -DCMAKE_BUILD_TYPE=Release
 
-.PHONY: help deps deps-quiet configure build run test soak load eval-minnow bench asan tsan neon fuzz install format clean
+.PHONY: help deps deps-quiet configure build run test soak sdk load eval-minnow bench asan tsan neon fuzz install format clean
 
 help:
 	@echo 'Plumb: DeepSeek-V4-class models on the hardware you own.'
@@ -19,6 +19,7 @@ help:
 	@echo '  make bench              build and run the benchmarks'
 	@echo '  make eval-minnow        how well the bundled model answers, with intervals (long)'
 	@echo '  make soak               the long forms of the tests; stop and go on at will'
+	@echo '  make sdk                the official Python clients against a running server (installs them)'
 	@echo '  make load               the server under load; LOAD_SECONDS=600 for a soak'
 	@echo '  make asan               tests under AddressSanitizer and UBSan'
 	@echo '  make tsan               the tests with threads, under ThreadSanitizer'
@@ -64,6 +65,12 @@ eval-minnow: deps-quiet
 	@$(CONFIGURE) > /dev/null
 	@cmake --build $(BUILD) --parallel $(JOBS) --target minnow_test
 	@tools/eval_minnow.sh $(BUILD)
+
+# The clients are Python packages; the program needs no Python.
+sdk: configure
+	@tools/bootstrap.sh sdk
+	@cmake --build $(BUILD) --parallel $(JOBS) --target plumb
+	@tools/sdk_tests.sh $(BUILD)
 
 bench:
 	@tools/bootstrap.sh build test bench >&2
