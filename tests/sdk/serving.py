@@ -41,6 +41,13 @@ class Server:
     def err(self) -> str:
         return self._err.read_text(errors="replace")
 
+    def wait_for_record(self, request_id: str) -> None:
+        """Records are written behind the answers."""
+        until = time.monotonic() + 30
+        while not (self.records / f"{request_id}.json").exists():
+            assert time.monotonic() < until, f"no record of {request_id}"
+            time.sleep(0.02)
+
     def close(self) -> None:
         self._process.send_signal(signal.SIGTERM)
         status = self._process.wait(60)
