@@ -7,6 +7,7 @@
 
 #include "apps/serve_options.h"
 #include "apps/serve_settings.h"
+#include "apps/toml_characters.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/strings.h"
@@ -34,14 +35,14 @@ std::optional<SettingValue> value_of(const toml::node& node) {
   if (const auto* value = node.as_boolean()) return value->get();
   if (const auto* value = node.as_integer()) return value->get();
   if (const auto* value = node.as_floating_point()) return value->get();
-  if (const auto* value = node.as_string()) return value->get();
+  if (const auto* value = node.as_string()) return from_ascii_toml(value->get());
   const auto* array = node.as_array();
   if (array == nullptr) return std::nullopt;
   std::vector<std::string> texts;
   for (const toml::node& item : *array) {
     const auto* text = item.as_string();
     if (text == nullptr) return std::nullopt;
-    texts.push_back(text->get());
+    texts.push_back(from_ascii_toml(text->get()));
   }
   return texts;
 }
@@ -51,7 +52,7 @@ std::string shown(const toml::node& node) {
   if (const auto* value = node.as_boolean()) return value->get() ? "true" : "false";
   if (const auto* value = node.as_integer()) return str(value->get());
   if (const auto* value = node.as_floating_point()) return str(value->get());
-  if (const auto* value = node.as_string()) return str("\"", value->get(), "\"");
+  if (const auto* value = node.as_string()) return str("\"", from_ascii_toml(value->get()), "\"");
   if (node.is_table()) return "a table";
   if (node.is_array()) return "an array";
   return "a date or time";
@@ -61,9 +62,10 @@ std::string toml_quote(std::string_view text) {
   std::string out = "\"";
   for (const char c : replace_invalid_utf8(text)) {
     const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += {'\\', c};
-    } else if (byte < 0x20 || byte == 0x7f) {
+    if (c == '"') {
+      out += "\\\"";
+    } else if (byte < 0x20 || byte == 0x7f || c == '\\') {
+      // A backslash too: "\\u007e" would be taken for an escape by to_ascii_toml().
       constexpr const char* kDigits = "0123456789abcdef";
       out += str("\\u00", kDigits[byte >> 4], kDigits[byte & 15]);
     } else {
@@ -106,8 +108,8 @@ Status read_section(const toml::table& table, std::string_view section,
       for (const Setting& s : settings) {
         if (s.section == section) known.push_back(s.key);
       }
-      return place.error(
-          str("[", section, "] has no setting \"", key.str(), "\"; it has ", listed(known), "."));
+      return place.error(str("[", section, "] has no setting \"", from_ascii_toml(key.str()),
+                             "\"; it has ", listed(known), "."));
     }
     const auto value = value_of(node);
     if (!value || !found->set(*value)) {
@@ -154,7 +156,8 @@ class KeyReader {
   Status check_names() const {
     for (const auto& [key, node] : table_) {
       if (std::count(kSettings.begin(), kSettings.end(), key.str()) > 0) continue;
-      return Place{what_, node}.error(str("[[keys]] has no setting \"", key.str(), "\"; it has ",
+      return Place{what_, node}.error(str("[[keys]] has no setting \"", from_ascii_toml(key.str()),
+                                          "\"; it has ",
                                           listed({kSettings.begin(), kSettings.end()}), "."));
     }
     return {};
@@ -168,7 +171,7 @@ class KeyReader {
     if (value == nullptr || value->get().empty()) {
       return Place{what_, *node}.error(str(name, " in [[keys]] is not a string with text in it."));
     }
-    out = value->get();
+    out = from_ascii_toml(value->get());
     return {};
   }
 
@@ -287,13 +290,14 @@ Status read_aliases(const toml::node& node, std::string_view what, ServeOptions&
     return Place{what, node}.error(str("aliases is ", shown(node), ", expected a table."));
   }
   options.aliases.clear();
-  for (const auto& [alias, model] : *table) {
+  for (const auto& [key, model] : *table) {
+    const std::string alias = from_ascii_toml(key.str());
     const auto* name = model.as_string();
-    if (name == nullptr || name->get().empty() || alias.str().empty()) {
-      return Place{what, model}.error(str("The alias \"", alias.str(), "\" is ", shown(model),
-                                          ", expected the name of a model."));
+    if (name == nullptr || name->get().empty() || alias.empty()) {
+      return Place{what, model}.error(
+          str("The alias \"", alias, "\" is ", shown(model), ", expected the name of a model."));
     }
-    options.aliases.emplace(alias.str(), name->get());
+    options.aliases.emplace(alias, from_ascii_toml(name->get()));
   }
   return {};
 }
@@ -315,7 +319,7 @@ Status read_table(const toml::table& root, std::string_view what, const SecretSo
                                    [&](const Setting& s) { return s.section == section; });
     if (!known || !node.is_table()) {
       return Place{what, node}.error(
-          str("\"", section, "\" is ", known ? "not a table" : "not known",
+          str("\"", from_ascii_toml(section), "\" is ", known ? "not a table" : "not known",
               "; a file has [model], [server], [tls], [limits], [log], [[keys]] and [aliases]."));
     }
     PLUMB_TRY_STATUS(read_section(*node.as_table(), section, settings, what));
@@ -349,11 +353,13 @@ SecretSource system_secrets() {
 
 Status read_config(const std::string& text, std::string_view what, ServeOptions& options,
                    const SecretSource& secrets) {
-  const toml::parse_result parsed = toml::parse(text);
+  PLUMB_TRY(ascii, to_ascii_toml(text, what));
+  const toml::parse_result parsed = toml::parse(ascii);
   if (!parsed) {
     const toml::parse_error& error = parsed.error();
-    return Error{Code::kCorrupt, str(what, ", line ", error.source().begin.line,
-                                     ": this is not TOML: ", error.description(), ".")};
+    return Error{Code::kCorrupt,
+                 str(what, ", line ", error.source().begin.line,
+                     ": this is not TOML: ", from_ascii_toml(error.description()), ".")};
   }
   ServeOptions next = options;
   PLUMB_TRY_STATUS(read_table(parsed.table(), what, secrets, next));

@@ -185,7 +185,7 @@ TEST(ServeConfig, WhatIsPrintedReadsBackTheSame) {
 
 TEST(ServeConfig, OddTextSurvivesBeingPrinted) {
   ServeOptions options;
-  options.stack.model = "a\"b\\c\td\x01\x7f \xc3\xa4 \n=[]#";
+  options.stack.model = "~41 \\u007e41 a\"b\\c\td\x01\x7f \xc3\xa4 \n=[]#";
   options.aliases = {{"we\"ird\n", "m"}, {"a.b", "m"}, {"", "m"}};
   options.aliases.erase("");
   options.cors_origins = {"\"", ","};
@@ -336,6 +336,51 @@ TEST(ServeConfig, WhatIsNotTomlIsCorruptAtItsLine) {
                                   std::regex("^plumb.toml, line [1-3]: this is not TOML: ")))
         << options.error().message;
   }
+}
+
+// See to_ascii_toml(): some of these are characters that toml++ cannot judge.
+TEST(ServeConfig, AnyCharacterMayStandInStringsAndComments) {
+  for (const std::string character :
+       {"~", "~41", "~~", "\xc2\xa1", "\xce\xab", "\xe2\xbd\xbf", "\xe3\x80\x81", "\xef\xb9\xbf",
+        "\xef\xbb\xbe", "\xef\xbb\xbf", "\xf0\x9f\x98\x80"}) {
+    const auto options = read(str("# ", character, "\n[aliases] # ", character, "\n\"", character,
+                                  "\" = '", character, character, "'\n[model]\npath = \"\"\"\\\n  ",
+                                  character, "\\u00e4\"\"\"\n"));
+    ASSERT_TRUE(options) << options.error().message;
+    EXPECT_EQ(options->aliases.at(character), character + character);
+    EXPECT_EQ(options->stack.model, character + "\xc3\xa4");
+    for (const std::string text : {"x = @", "@ = 1", "[@]", "[server] @", "[log]\nlevel = 1'@"}) {
+      std::string wrong = text;
+      wrong.replace(wrong.find('@'), 1, character);
+      const auto refused = read(wrong);
+      ASSERT_FALSE(refused) << wrong;
+      EXPECT_EQ(refused.error().code, Code::kCorrupt) << wrong;
+    }
+  }
+  EXPECT_TRUE(read("\xef\xbb\xbf[server]\nport = 1"));
+  const auto unknown = read("[server]\n\"p\xc3\xb6rt~\" = 1");
+  ASSERT_FALSE(unknown);
+  EXPECT_NE(unknown.error().message.find("no setting \"p\xc3\xb6rt~\""), std::string::npos);
+}
+
+TEST(ServeConfig, WhatCouldBeMistakenIsRefused) {
+  struct Case {
+    const char* text;
+    const char* says;
+  };
+  const Case cases[] = {
+      {"\n\nx = '\xff'", "plumb.toml, line 3: this is not TOML: it is not UTF-8."},
+      {"\xc3", "line 1: this is not TOML: it is not UTF-8."},
+      {"[model]\npath = \"\\u007E41\"", "line 2: this is not TOML: write ~ without an escape."},
+      {"[model]\npath = \"\\U0000007e\"", "write ~ without an escape."},
+  };
+  for (const Case& c : cases) {
+    const auto options = read(c.text);
+    ASSERT_FALSE(options) << c.text;
+    EXPECT_EQ(options.error().code, Code::kCorrupt);
+    EXPECT_NE(options.error().message.find(c.says), std::string::npos) << options.error().message;
+  }
+  EXPECT_TRUE(read("[model]\npath = \"\\u007D\\u007\x46\\U0000007d\""));
 }
 
 TEST(ServeConfig, AFileWithAnErrorChangesNothing) {
