@@ -39,11 +39,7 @@ Result<ServiceOptions> service_options(const Stack& stack, const ServeOptions& o
   PLUMB_TRY(keys, ApiKeys::create(options.keys));
   service.keys = std::move(keys);
   service.aliases = options.aliases;
-  for (const auto& [alias, model] : service.aliases) {
-    if (model == stack.name) continue;
-    return Error{Code::kInvalid, str("The alias ", alias, " stands for the model \"", model,
-                                     "\", expected \"", stack.name, "\", the one that is served.")};
-  }
+  PLUMB_TRY_STATUS(check_aliases(options, stack.name));
   service.defaults.sampling = stack.defaults;
   service.max_body = options.max_body;
   service.request_timeout = options.request_timeout;
