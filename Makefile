@@ -87,7 +87,7 @@ asan: deps-quiet
 
 # The modules that start threads, and the tests that drive them. Without address randomisation where
 # that is allowed: GCC 12's ThreadSanitizer does not know the widest form of it.
-TSAN_TESTS ?= base_test cache_test engine_test gateway_test engine_traffic_test
+TSAN_TESTS ?= base_test cache_test engine_test gateway_test server_test engine_traffic_test
 tsan: deps-quiet
 	@cmake --preset tsan > /dev/null
 	@cmake --build --preset tsan --parallel $(JOBS) --target $(TSAN_TESTS)

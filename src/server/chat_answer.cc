@@ -58,6 +58,11 @@ class ChatAnswer final : public Answer {
   }
 
   ~ChatAnswer() override {
+    if (!over_) {
+      for (const auto& stream : streams_) {
+        if (stream) outcome_.reasons.push_back(FinishReason::kCancelled);
+      }
+    }
     streams_.clear();  // cancels
     report(CallOutcome::End::kAborted);
   }

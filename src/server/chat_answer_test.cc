@@ -179,6 +179,7 @@ TEST(ChatAnswer, AClientThatGoesCancelsTheStreamAndIsReportedOnce) {
   EXPECT_EQ(scene.log->destroyed_early, 1);
   EXPECT_EQ(scene.reports, 1);
   EXPECT_EQ(scene.outcome.end, CallOutcome::End::kAborted);
+  EXPECT_EQ(scene.outcome.reasons, std::vector<FinishReason>{FinishReason::kCancelled});
 }
 
 TEST(ChatAnswer, WritingIsTimedFromTheAnnouncement) {
