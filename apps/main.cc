@@ -15,8 +15,10 @@ using Add = void (*)(CLI::App& app, int& status);
 constexpr Add kCommands[] = {
     plumb::add_chat,
     plumb::add_generate,
+#if defined(PLUMB_SERVER)
     plumb::add_serve,
     plumb::add_replay,
+#endif
     plumb::add_tokenize,
     plumb::add_perplexity,
     plumb::add_inspect,
