@@ -8,6 +8,13 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     "-march=x86-64-v4;-mavx512vnni;-mavx512vbmi;-mavx512bf16;-mprefer-vector-width=512;-O3")
   set_source_files_properties(${v3} PROPERTIES COMPILE_OPTIONS "-march=x86-64-v3;-O3")
   set_source_files_properties(${v4} PROPERTIES COMPILE_OPTIONS "-march=x86-64-v4;-mprefer-vector-width=512;-O3")
+  # What is fuzzed are parsers; kernels would be compiled for minutes.
+  if(PLUMB_FUZZ)
+    set_source_files_properties(${v3} PROPERTIES COMPILE_OPTIONS "-march=x86-64-v3;-O0")
+    set_source_files_properties(${v4} PROPERTIES COMPILE_OPTIONS "-march=x86-64-v4;-O0")
+    set_source_files_properties(${v4_dots} PROPERTIES COMPILE_OPTIONS
+      "-march=x86-64-v4;-mavx512vnni;-mavx512vbmi;-mavx512bf16;-O0")
+  endif()
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   file(GLOB_RECURSE neon CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/device/cpu/*_neon.cc)
   file(GLOB_RECURSE neon_dots CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/device/cpu/*_neon_bf16.cc)

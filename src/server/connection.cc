@@ -98,7 +98,7 @@ class HttpConnection final : public Connection,
   awaitable<Sent> pump(Answer& answer, AnswerFraming& framing);
   awaitable<bool> wait_for_more();
   awaitable<bool> write_out(bool last);
-  awaitable<void> part(bool listen);
+  awaitable<void> say_goodbye(bool listen);
   awaitable<void> event(Clock::time_point deadline);
 
   Answer::State take(Answer& answer, bool silent);
@@ -111,6 +111,8 @@ class HttpConnection final : public Connection,
   void notify();
   void close_now(bool reset);
   bool gone() const { return ended_ || closed_; }
+  // Counts a request that did not get its whole answer, unless that was our doing.
+  void client_left() { server_.broken += closed_ ? 0 : 1; }
 
   ServerState& server_;
   const std::unique_ptr<Transport> transport_;
@@ -134,8 +136,8 @@ class HttpConnection final : public Connection,
   bool reset_ = false;     // how to close after a part of an answer
   bool woken_ = false;     // by the answer
   bool handling_ = false;  // a worker has the request
-  bool parted_ = false;    // our goodbye was sent
-  bool first_ = true;      // no request was read yet
+  bool said_goodbye_ = false;
+  bool first_ = true;  // no request was read yet
 
   std::array<char, kReadSize> input_;
   Clock::time_point last_read_{}, last_written_{};
@@ -270,7 +272,7 @@ awaitable<bool> HttpConnection::serve_one() {
   Sent sent = co_await send(std::move(answer), reader_.keep_alive());
   if (sent == Sent::kNothing) co_await refuse(500, "The server failed at this request.");
   busy_ = false;
-  if (sent == Sent::kLast) co_await part(reader_.kept() > 0);
+  if (sent == Sent::kLast) co_await say_goodbye(reader_.kept() > 0);
   if (sent != Sent::kGoOn) co_return false;
   reader_.next();
   read_more();
@@ -310,7 +312,10 @@ awaitable<bool> HttpConnection::read_body() {
     body_.clear();
     after_.clear();
     const bool written = co_await write_out(false);
-    if (!written) co_return false;
+    if (!written) {
+      client_left();
+      co_return false;
+    }
   }
   const bool in_time = co_await body_comes();
   if (reader_.state() == State::kDone) co_return true;
@@ -318,8 +323,8 @@ awaitable<bool> HttpConnection::read_body() {
     co_await refuse(reader_.status(), reader_.message());
   } else if (!in_time) {
     co_await refuse(408, "The body of the request did not arrive in time.");
-  } else if (!closed_) {
-    ++server_.broken;
+  } else {
+    client_left();
   }
   co_return false;
 }
@@ -399,7 +404,7 @@ awaitable<bool> HttpConnection::turn_away(std::unique_ptr<Answer> answer) {
   const bool skipped = !reader_.expects_continue() && reader_.skip_body(kSkippedBody);
   const Sent sent = co_await send(std::move(answer), skipped && reader_.keep_alive());
   busy_ = false;
-  if (sent == Sent::kLast) co_await part(true);
+  if (sent == Sent::kLast) co_await say_goodbye(true);
   if (sent != Sent::kGoOn) co_return false;
   co_await body_comes();
   if (reader_.state() != State::kDone) co_return false;
@@ -415,7 +420,7 @@ awaitable<void> HttpConnection::refuse(int status, std::string message) {
   std::unique_ptr<Answer> answer = refusal(status, message, head);
   const Sent sent = co_await send(std::move(answer), false);
   busy_ = false;
-  if (sent == Sent::kLast) co_await part(true);
+  if (sent == Sent::kLast) co_await say_goodbye(true);
 }
 
 awaitable<HttpConnection::Sent> HttpConnection::send(std::unique_ptr<Answer> answer,
@@ -432,9 +437,9 @@ awaitable<HttpConnection::Sent> HttpConnection::send(std::unique_ptr<Answer> ans
   const Forget forget{*waker};
   answer->set_waker([waker] { waker->wake(); });
   Sent sent = co_await pump(*answer, framing);
-  answer.reset();         // at once: what it had begun is cancelled
-  body_ = std::string();  // it may have been large
+  answer.reset();  // at once: what it had begun is cancelled
   if (sent == Sent::kPart) close_now(reset_);
+  if (!writing_) body_ = std::string();  // it may have been large
   const bool goes_on = framing.keep_alive() && !server_.draining && !closed_;
   if (sent == Sent::kLast && goes_on) sent = Sent::kGoOn;
   co_return sent;
@@ -465,7 +470,7 @@ awaitable<HttpConnection::Sent> HttpConnection::pump(Answer& answer, AnswerFrami
     if (written && state == Answer::State::kWait) silent = co_await wait_for_more();
     if (!written || gone()) {
       reset_ = true;
-      if (!closed_) ++server_.broken;
+      client_left();
       co_return Sent::kPart;
     }
   }
@@ -569,15 +574,15 @@ void HttpConnection::read_more() {
 }
 
 // Says goodbye; `listen`: the client may still be sending.
-awaitable<void> HttpConnection::part(bool listen) {
+awaitable<void> HttpConnection::say_goodbye(bool listen) {
   reader_.stop();
   read_more();
   transport_->finish([self = shared_from_this()] {
-    self->parted_ = true;
+    self->said_goodbye_ = true;
     self->notify();
   });
   const Clock::time_point begin = last_read_ = Clock::now();
-  while (!closed_ && (!parted_ || (listen && !ended_))) {
+  while (!closed_ && (!said_goodbye_ || (listen && !ended_))) {
     const Clock::time_point deadline = std::min(begin + kLinger, last_read_ + kLingerSilence);
     if (Clock::now() >= deadline) co_return;
     co_await event(deadline);

@@ -27,6 +27,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <unordered_map>
@@ -98,6 +99,7 @@ class AsioHttpServer final : public HttpServer {
   Status open(const tcp::endpoint& endpoint, bool one_of_many);
   awaitable<void> accept_loop(Listener& listener);
   bool accept_some(Listener& listener);
+  std::optional<Connection::Task> count_in();
   bool take_in(int descriptor, std::string peer);
   void closed(Connection* connection, Connection::Task task, bool cut);
   void run();
@@ -115,7 +117,7 @@ class AsioHttpServer final : public HttpServer {
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   std::unordered_map<Connection*, std::shared_ptr<Connection>> connections_;
-  int serving_ = 0, refusing_ = 0;  // of connections_
+  int serving_ = 0, refusing_ = 0;  // connections
   int accepting_ = 0;               // loops that run
   std::uint64_t accepted_ = 0, refused_ = 0;
   std::uint64_t cut_ = 0;
@@ -265,30 +267,43 @@ bool AsioHttpServer::accept_some(Listener& listener) {
 
 // False: no memory for it.
 bool AsioHttpServer::take_in(int descriptor, std::string peer) {
-  Connection::Task task = Connection::Task::kServe;
-  {
-    const std::lock_guard lock(mutex_);
-    if (serving_ >= options_.max_connections) task = Connection::Task::kRefuse;
-    ++(task == Connection::Task::kServe ? accepted_ : refused_);
-    if (task == Connection::Task::kRefuse && refusing_ >= kMaxRefusing) {
-      ::close(descriptor);
+  const auto task = count_in();
+  if (!task) {
+    ::close(descriptor);
+    return true;
+  }
+  std::shared_ptr<Connection> connection;
+  try {
+    connection = make_connection(state_, descriptor, std::move(peer), *task);
+    if (connection) {
+      {
+        const std::lock_guard lock(mutex_);
+        connections_.emplace(connection.get(), connection);
+      }
+      connection->start(
+          [this, key = connection.get(), task = *task](bool cut) { closed(key, task, cut); });
       return true;
     }
-  }
-  try {
-    const std::shared_ptr<Connection> connection =
-        make_connection(state_, descriptor, std::move(peer), task);
-    if (!connection) return false;
-    {
-      const std::lock_guard lock(mutex_);
-      connections_.emplace(connection.get(), connection);
-      ++(task == Connection::Task::kServe ? serving_ : refusing_);
-    }
-    connection->start([this, key = connection.get(), task](bool cut) { closed(key, task, cut); });
-    return true;
   } catch (const std::bad_alloc&) {
-    return false;
   }
+  const std::lock_guard lock(mutex_);
+  connections_.erase(connection.get());
+  --(*task == Connection::Task::kServe ? serving_ : refusing_);
+  return false;
+}
+
+// What is to be done with one more connection; nullopt: not even a refusal.
+std::optional<Connection::Task> AsioHttpServer::count_in() {
+  const std::lock_guard lock(mutex_);
+  if (serving_ < options_.max_connections) {
+    ++accepted_;
+    ++serving_;
+    return Connection::Task::kServe;
+  }
+  ++refused_;
+  if (refusing_ >= kMaxRefusing) return std::nullopt;
+  ++refusing_;
+  return Connection::Task::kRefuse;
 }
 
 void AsioHttpServer::closed(Connection* connection, Connection::Task task, bool cut) {

@@ -109,11 +109,6 @@ std::string_view error_code(const Refusal& refusal) {
   return "invalid_prompt";
 }
 
-// The format's own word for length; it has none for the others.
-std::string_view incomplete_reason(FinishReason reason) {
-  return reason == FinishReason::kLength ? "max_output_tokens" : to_string(reason);
-}
-
 // The arguments of a call that was cut off are never JSON (ToolCallDelta).
 bool whole_arguments(const std::string& arguments) {
   const Result<Json> parsed = parse_json(arguments, "arguments", {.max_depth = 1024});
@@ -146,8 +141,7 @@ class ResponsesWriter final : public ReplyWriter {
     Json last = response(whole ? "completed" : "incomplete");
     last.set("usage", usage_json(finish_.usage));
     if (!whole) {
-      last.set("incomplete_details",
-               Json::object({{"reason", text_of(incomplete_reason(finish_.reason))}}));
+      last.set("incomplete_details", Json::object({{"reason", text_of("max_output_tokens")}}));
     }
     if (!settings_.stream) out += last.dump();
     emit(whole ? "response.completed" : "response.incomplete", {{"response", std::move(last)}},

@@ -6,9 +6,8 @@
 // output_item.done; the last event carries the whole object, whose items are those of the done
 // events. A stream that fails leaves its open item open: what was broken off is not done.
 //
-// A reply that the model did not end itself is `incomplete`, by max_output_tokens, or by deadline
-// or cancelled, for which OpenAI has no word. A call that was cut off or malformed is an incomplete
-// item with arguments that are no JSON, in a reply that may be complete.
+// A reply that was cut at its length is incomplete. A call that was cut off or malformed is an
+// incomplete item with arguments that are no JSON, in a reply that may be complete.
 #pragma once
 
 #include <memory>

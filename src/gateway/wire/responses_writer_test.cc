@@ -221,21 +221,26 @@ TEST(ResponsesWriter, AReplyInOnePieceIsTheObjectThatTheStreamEndsWith) {
 }
 
 TEST(ResponsesWriter, HowAReplyEndedIsSaid) {
-  const std::pair<FinishReason, const char*> reasons[] = {
-      {FinishReason::kLength, "max_output_tokens"},
-      {FinishReason::kDeadline, "deadline"},
-      {FinishReason::kCancelled, "cancelled"}};
-  for (const auto& [reason, word] : reasons) {
+  const auto object_of = [](FinishReason reason) {
     ResponsesChecker checker;
     checker.push(written(settings(true), {ReplyDelta(ContentDelta{"and"}), finished(reason)}));
-    ASSERT_TRUE(checker.complete()) << checker.violation();
-    EXPECT_EQ(checker.response().find("status")->text(), "incomplete");
-    EXPECT_EQ(checker.response().find("incomplete_details")->find("reason")->text(), word);
-    EXPECT_EQ(checker.response().find("output")->items()[0].find("status")->text(), "incomplete");
-  }
+    EXPECT_TRUE(checker.complete()) << checker.violation();
+    return checker.response();
+  };
+  const Json cut = object_of(FinishReason::kLength);
+  EXPECT_EQ(cut.find("status")->text(), "incomplete");
+  EXPECT_EQ(cut.find("incomplete_details")->dump(), "{\"reason\":\"max_output_tokens\"}");
+  EXPECT_EQ(cut.find("output")->items()[0].find("status")->text(), "incomplete");
+  const Json whole = object_of(FinishReason::kStop);
+  EXPECT_EQ(whole.find("status")->text(), "completed");
+  EXPECT_EQ(whole.find("incomplete_details")->dump(), "null");
+  EXPECT_EQ(whole.find("output")->items()[0].find("status")->text(), "completed");
+}
+
+TEST(ResponsesWriter, AReplyOfNothingHasNoItems) {
   ResponsesChecker checker;
   checker.push(written(settings(true), {finished(FinishReason::kStop)}));
-  EXPECT_EQ(checker.response().find("status")->text(), "completed");
+  EXPECT_TRUE(checker.complete()) << checker.violation();
   EXPECT_EQ(checker.response().find("output")->dump(), "[]");
 }
 
