@@ -12,6 +12,14 @@ PROGRAM = os.environ.get("PLUMB_PROGRAM", str(ROOT / "build" / "plumb"))
 START_S = 120  # on a machine that is busy with other things
 
 
+def eventually(holds, seconds: float = 30) -> None:
+    """For what the server does behind its answers: logs, records, noticing that a client has gone."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "This did not come true in time."
+        time.sleep(0.02)
+
+
 class Server:
     """Running when constructed. close() stops it and wants every request to have been answered."""
 
@@ -40,13 +48,6 @@ class Server:
 
     def err(self) -> str:
         return self._err.read_text(errors="replace")
-
-    def wait_for_record(self, request_id: str) -> None:
-        """Records are written behind the answers."""
-        until = time.monotonic() + 30
-        while not (self.records / f"{request_id}.json").exists():
-            assert time.monotonic() < until, f"no record of {request_id}"
-            time.sleep(0.02)
 
     def close(self) -> None:
         self._process.send_signal(signal.SIGTERM)

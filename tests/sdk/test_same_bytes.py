@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from serving import PROGRAM
+from serving import PROGRAM, eventually
 
 QUESTION = {"messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 48,
             "ignore_eos": True}
@@ -46,7 +46,7 @@ def test_a_recorded_answer_is_replayed_byte_for_byte(server, http, path, body):
     reply = http.post(path, json=body)
     assert reply.status_code == 200
     request_id = reply.headers["x-request-id"]
-    server.wait_for_record(request_id)
+    eventually((server.records / f"{request_id}.json").exists)
     again = subprocess.run(
         [PROGRAM, "replay", request_id, "--records", server.records, "--numerics", "plain"],
         capture_output=True, check=False, timeout=120)
