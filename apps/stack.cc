@@ -23,8 +23,7 @@ namespace {
 namespace v4 = deepseek_v4;
 
 constexpr std::size_t kMaxTokenizerBytes = std::size_t{64} << 20;
-constexpr int kSnapshots = 8;    // of full length, for prefixes that later prompts share
-constexpr double kStepMs = 400;  // so that Ctrl-C and other sequences are heard soon
+constexpr int kSnapshots = 8;  // of full length, for prefixes that later prompts share
 
 std::filesystem::path model_directory(const std::string& model) {
   return model.empty() ? bundled_model() : std::filesystem::path(model);
@@ -122,7 +121,7 @@ Status start_engine(const StackOptions& options, Stack& stack) {
   engine.max_queue = options.max_queue;
   engine.drafts = options.draft;
   engine.max_sessions = std::max(options.sessions, 1);
-  engine.step_ms = kStepMs;
+  engine.step_ms = options.step_ms;
   engine.max_context = stack.context;
   PLUMB_TRY(started, Engine::start(*stack.model, *stack.pool, engine));
   stack.engine = std::move(started);

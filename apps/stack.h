@@ -46,6 +46,7 @@ struct StackOptions {
   std::string name;                // of the model; empty: its directory's
   bool quiet = false;              // no progress on stderr
   int step_tokens = 0;             // of one forward pass; 0: the model's own choice
+  double step_ms = 400;            // of one step, see EngineOptions
   bool engine = true;              // false: no pool, engine and provider; the model is the caller's
 };
 

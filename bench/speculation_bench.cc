@@ -20,18 +20,12 @@
 
 #include "base/random.h"
 #include "base/thread_pool.h"
-#include "checkpoint/weight_store.h"
-#include "device/device.h"
 #include "engine/engine_core.h"
 #include "engine/scripted_drafts.h"
-#include "model/deepseek_v4/config.h"
-#include "model/deepseek_v4/model.h"
-#include "model/deepseek_v4/names.h"
+#include "loaded_model.h"
 
 namespace plumb {
 namespace {
-
-namespace v4 = deepseek_v4;
 
 constexpr int kPromptTokens = 16;
 constexpr double kSteady = 1.1;  // probes beside a pair may differ by this factor
@@ -75,37 +69,19 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-struct Loaded {
-  std::unique_ptr<Device> device;
-  std::unique_ptr<WeightStore> store;
-  std::unique_ptr<LanguageModel> model;
-};
-
-Result<std::unique_ptr<Loaded>> load(const Options& o) {
-  auto loaded = std::make_unique<Loaded>();
-  DeviceOptions device_options;
-  device_options.threads = o.threads;
-  PLUMB_TRY(device, open_device(device_options));
-  loaded->device = std::move(device);
-  OpenOptions open;
-  open.canonical = v4::canonical_name;
-  PLUMB_TRY(store, WeightStore::open(o.directory, open));
-  loaded->store = std::move(store);
-  PLUMB_TRY(config, v4::Config::parse(loaded->store->config_json()));
-  v4::LoadOptions load_options;
+Result<std::unique_ptr<LoadedModel>> load(const Options& o) {
+  deepseek_v4::LoadOptions load_options;
   load_options.numerics = Numerics::named(o.numerics);
   load_options.max_draft = o.drafts;
   load_options.quick_drafts = true;
   load_options.max_rewind = std::max(load_options.max_rewind, o.drafts);
-  PLUMB_TRY(model, v4::load(*loaded->store, config, *loaded->device, load_options));
-  loaded->model = std::move(model);
-  return loaded;
+  return load_model(o.directory, o.threads, load_options);
 }
 
 // One model, its pool, and two engines over them that differ in drafting alone.
 class Bench {
  public:
-  Bench(const Options& options, Loaded& loaded, StatePool& pool, int batch, double right)
+  Bench(const Options& options, LoadedModel& loaded, StatePool& pool, int batch, double right)
       : options_(options),
         batch_(batch),
         pool_(pool),

@@ -141,15 +141,30 @@ Result<SequenceState> StatePool::open(std::span<const Key> keys, std::uint64_t s
   if (const Snapshot* found = impl_->index.find(keys, scope)) {
     ++impl_->hits;
     impl_->reused_tokens += found->keys.size();
-    state.keys_ = found->keys;
-    state.pages_ = found->pages;
-    for (std::int32_t page : state.pages_) ++impl_->page_users[page];
-    unpack_tail(impl_->device, layout_, found->tail, state.length(), state.tail_);
+    start_from(*found, state);
   } else {
     ++impl_->misses;
   }
-  state.floor_ = state.high_ = state.length();
   return state;
+}
+
+void StatePool::start_from(const Snapshot& snapshot, SequenceState& state) {
+  state.keys_ = snapshot.keys;
+  state.pages_ = snapshot.pages;
+  for (std::int32_t page : state.pages_) ++impl_->page_users[page];
+  unpack_tail(impl_->device, layout_, snapshot.tail, state.length(), state.tail_);
+  state.floor_ = state.high_ = state.length();
+}
+
+bool StatePool::reopen(SequenceState& state, std::span<const Key> keys) {
+  PLUMB_CHECK(state.pool_ == this && state.high_ == state.floor_);
+  const Snapshot* found = impl_->index.find(keys, state.scope_);
+  if (!found || static_cast<Pos>(found->keys.size()) <= state.length()) return false;
+  impl_->reused_tokens += found->keys.size() - state.keys_.size();
+  const std::vector<std::int32_t> before = std::move(state.pages_);
+  start_from(*found, state);
+  for (std::int32_t page : before) impl_->drop_page(page);
+  return true;
 }
 
 Status StatePool::reserve(SequenceState& state, int tokens) {

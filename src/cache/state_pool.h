@@ -16,6 +16,7 @@
 namespace plumb {
 
 class StatePool;
+struct Snapshot;
 
 // One sequence's memory. Move-only; returns its pages and tail when destroyed. Must not outlive its
 // pool. Owned by the engine thread.
@@ -67,6 +68,9 @@ class StatePool {
   // A new sequence that starts from the longest published prefix of `keys` (length() says how much;
   // always less than keys.size(), so that something is left to compute). kExhausted: no free tail.
   Result<SequenceState> open(std::span<const Key> keys, std::uint64_t scope = 0);
+  // For a sequence that was opened with these keys and holds nothing of its own yet: starts it anew
+  // from a longer prefix if one was published since. false: none was. Its pages beyond go back.
+  bool reopen(SequenceState& state, std::span<const Key> keys);
   // Room for `tokens` more, writable: pages shared with others are copied first. Published prefixes
   // give way, least recently used first. kExhausted: park or end some sequence.
   Status reserve(SequenceState& state, int tokens);
@@ -107,6 +111,7 @@ class StatePool {
   struct Impl;
   StatePool(const StateLayout& layout, std::unique_ptr<Impl> impl);
   void close(SequenceState& state) noexcept;
+  void start_from(const Snapshot& snapshot, SequenceState& state);
   StateLayout layout_;
   std::unique_ptr<Impl> impl_;
 };

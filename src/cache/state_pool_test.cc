@@ -135,6 +135,36 @@ TEST(StatePool, StartsFromTheLongestPublishedPrefixOnly) {
   EXPECT_EQ(p->open(k, 7)->length(), 0);
 }
 
+TEST(StatePool, ReopensFromAPrefixThatWasPublishedMeanwhile) {
+  auto d = device();
+  auto p = pool(*d, 12, 3);
+  const auto k = keys(40);
+  SequenceState first = std::move(*p->open(k));
+  write(*p, first, std::span(k).first(8));
+  p->publish(first);
+  SequenceState second = std::move(*p->open(k));
+  ASSERT_TRUE(p->reserve(second, 32));
+  EXPECT_EQ(second.length(), 8);
+  EXPECT_FALSE(p->reopen(second, k)) << "nothing longer was published";
+  write(*p, first, std::span(k).subspan(8, 19));
+  ASSERT_TRUE(p->truncate(first, 24));
+  p->publish(first);
+  const int free = p->stats().pages_free;
+  ASSERT_TRUE(p->reopen(second, k));
+  EXPECT_EQ(second.length(), 24);
+  EXPECT_EQ(p->stats().pages_free, free + 4) << "its own pages went back";
+  EXPECT_EQ(p->stats().reused_tokens, 24u);
+  check(*p, second);
+  write(*p, second, std::span(k).subspan(24));
+  check(*p, second);
+  // Nothing of another prompt.
+  auto other = k;
+  other[20] = 999;
+  SequenceState third = std::move(*p->open(std::span(other).first(7)));
+  ASSERT_TRUE(p->reopen(third, other));
+  EXPECT_EQ(third.length(), 8);
+}
+
 TEST(StatePool, GivesPublishedPagesBackWhenRoomIsShort) {
   auto d = device();
   auto p = pool(*d, 4, 2);

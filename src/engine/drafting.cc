@@ -38,8 +38,8 @@ Status EngineCore::draft(const Step& step) {
   for (const StepItem& item : step.items) {
     Sequence& s = at(item.id);
     s.drafts.clear();
-    pace_step_.reads |= item.tokens > 1;
-    pace_step_.writers += item.tokens == 1 ? 1 : 0;
+    pace_step_.reads |= item.reads;
+    pace_step_.writers += item.reads ? 0 : 1;
     if (item.drafts == 0) continue;
     pace_rounds_.resize(std::max(pace_rounds_.size(), static_cast<std::size_t>(item.drafts)), 0);
     for (int round = 0; round < item.drafts; ++round) {

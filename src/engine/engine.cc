@@ -91,10 +91,11 @@ Result<std::unique_ptr<Generation>> ThreadedEngine::submit(GenerateRequest reque
   {
     const std::lock_guard lock(mutex_);
     if (!healthy_) return Error{Code::kUnavailable, "The engine has failed: " + failure_.message};
-    if (stats_.waiting + submitted_ >= max_queue_) {
-      return Error{Code::kExhausted,
-                   "The queue is full: " + std::to_string(stats_.waiting + submitted_) +
-                       " requests wait, at most " + std::to_string(max_queue_) + " may."};
+    const int waiting = stats_.running + stats_.waiting + submitted_ - stats_.slots;
+    if (waiting >= max_queue_) {
+      return Error{Code::kExhausted, "The queue is full: " + std::to_string(waiting) +
+                                         " requests wait, at most " + std::to_string(max_queue_) +
+                                         " may."};
     }
     ++submitted_;
     inbox_.push_back([this, mail, carried] { core_.add(std::move(*carried), mail); });

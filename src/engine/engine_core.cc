@@ -94,6 +94,7 @@ EngineCore::EngineCore(LanguageModel& model, StatePool& pool, const EngineOption
       limits_(limits_of(model.info(), pool, options)),
       memory_(std::make_unique<Memory>(*this)),
       scheduler_(*memory_, options_.scheduler),
+      budget_(options_.step_ms, options_.scheduler.min_chunk, options_.scheduler.max_step_tokens),
       pace_(options_.drafts) {}
 
 EngineCore::~EngineCore() { end_all(FinishReason::kCancelled, std::nullopt); }
@@ -163,6 +164,7 @@ void EngineCore::finish(SequenceId id, FinishReason reason, std::optional<Error>
   if (wrote) s.usage.decode_ms = ms_between(s.first_token, now);
   if (reason != FinishReason::kFailed) keep_session(s);
   memory_->release_parked(s);
+  ++stats_.finished[static_cast<std::size_t>(reason)];
   s.mail->events.try_push(GenerationEnd{reason, stop_token, s.usage, std::move(error)});
   s.mail->events.close();
   scheduler_.remove(id);
@@ -206,6 +208,7 @@ Status EngineCore::settle(const StepItem& item, Mat<const float> rows) {
   const Pos known = static_cast<Pos>(s.tokens.size() - s.drafts.size());
   const Pos computed = before + item.tokens;
   const bool complete = computed == known;
+  s.untouched = false;
   pool_.advance(s.state, s.keys(static_cast<std::size_t>(before),
                                 static_cast<std::size_t>(item.tokens) + s.drafts.size()));
   s.tokens.resize(static_cast<std::size_t>(known));
@@ -254,26 +257,29 @@ Status EngineCore::settle(const StepItem& item, Mat<const float> rows) {
   return {};
 }
 
-void EngineCore::measure(double ms, int tokens) {
+void EngineCore::measure(const Step& step, double ms) {
+  int rows = pace_step_.drafted, tokens = 0;
+  for (const StepItem& item : step.items) (item.reads ? tokens : rows) += item.tokens;
+  budget_.record(rows, tokens, ms);
   constexpr double kNew = 0.2;
   const auto blend = [](double& average, double now) {
     average = average == 0 ? now : (1 - kNew) * average + kNew * now;
   };
   blend(stats_.step_ms, ms);
-  if (ms > 0) blend(stats_.tokens_per_s, tokens * 1000.0 / ms);
-  if (options_.step_ms <= 0 || tokens < options_.scheduler.min_chunk) return;
-  blend(ms_per_token_, ms / tokens);
-  if (ms_per_token_ <= 0) return;
-  // Never so short that sequences that write leave nothing to those that read.
-  const SchedulerOptions& s = options_.scheduler;
-  const double wanted = std::min(options_.step_ms / ms_per_token_, 1e6);
-  scheduler_.set_step_tokens(std::max(static_cast<int>(wanted), s.max_sequences + s.min_chunk));
+  if (ms > 0) blend(stats_.tokens_per_s, (rows + tokens) * 1000.0 / ms);
+}
+
+Step EngineCore::plan() {
+  plan_drafts();
+  const int rows = scheduler_.writing_rows();
+  scheduler_.set_prompt_tokens(rows > 0 ? budget_.beside(rows) : 0, budget_.alone());
+  return scheduler_.plan();
 }
 
 Result<bool> EngineCore::step() {
+  const Deadline begin = options_.clock();
   reap();
-  plan_drafts();
-  const Step plan = scheduler_.plan();
+  const Step plan = this->plan();
   for (const SequenceId id : plan.refused) {
     const Sequence& s = at(id);
     finish(
@@ -294,7 +300,6 @@ Result<bool> EngineCore::step() {
   const Deadline drafted = options_.clock();
 
   std::vector<BatchItem> batch;
-  int tokens = 0;
   for (const StepItem& item : plan.items) {
     Sequence& s = at(item.id);
     const auto first = static_cast<std::size_t>(s.state.length());
@@ -302,7 +307,6 @@ Result<bool> EngineCore::step() {
     const std::size_t count = static_cast<std::size_t>(item.tokens) + s.drafts.size();
     const int scored = item.scored - (item.drafts - static_cast<int>(s.drafts.size()));
     batch.push_back({&s.state, std::span<const Token>(s.tokens).subspan(first, count), scored});
-    tokens += static_cast<int>(count);
   }
   const Result<Mat<const float>> logits = model_.forward(batch);
   if (!logits) return fatal(logits.error());
@@ -320,7 +324,7 @@ Result<bool> EngineCore::step() {
     finish(plan.items[i].id, FinishReason::kFailed, std::move(error));
   }
   const Deadline end = options_.clock();
-  measure(ms_between(start, end), tokens);
+  measure(plan, ms_between(begin, end));
   pace_step_.draft_ms = ms_between(start, drafted);
   pace_step_.step_ms = ms_between(drafted, end);
   pace_.record_step(pace_step_);
@@ -331,6 +335,10 @@ EngineStats EngineCore::stats() const {
   EngineStats stats = stats_;
   stats.running = scheduler_.running();
   stats.waiting = scheduler_.waiting();
+  for (const auto& [id, s] : sequences_) {
+    stats.parked_now += s->was_admitted && !scheduler_.is_running(id) ? 1 : 0;
+  }
+  stats.slots = options_.scheduler.max_sequences;
   stats.sessions = static_cast<int>(sessions_.size());
   stats.pool = pool_.stats();
   return stats;

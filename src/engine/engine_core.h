@@ -1,6 +1,7 @@
 // The engine without its thread: one step at a time.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -18,29 +19,37 @@
 #include "engine/request.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
+#include "engine/step_budget.h"
 #include "model/language_model.h"
 
 namespace plumb {
 
 struct EngineOptions {
   SchedulerOptions scheduler;  // lowered to what the model can take
-  int max_queue = 256;         // requests that wait
+  int max_queue = 256;         // requests beyond those that can run at the same time
   int drafts = 0;              // tokens to draft per step at most, within the model's max_draft
   bool draft_always = false;   // as many as that in every step, whether or not it pays
   int max_sessions = 4;        // states kept between requests
   std::size_t max_parked_bytes = std::size_t{1} << 30;  // beyond it a parked sequence recomputes
-  Pos max_context = 0;         // of prompt and answer together; 0: what model and pool allow
-  double step_ms = 0;          // a step is kept about this short, 0: only max_step_tokens counts
+  Pos max_context = 0;  // of prompt and answer together; 0: what model and pool allow
+  // A step that reads prompts is kept about this short, or shorter beside sequences that write, see
+  // StepBudget. 0: only max_step_tokens counts.
+  double step_ms = 0;
   // Reads the time; tests give their own.
   std::function<Deadline()> clock = [] { return std::chrono::steady_clock::now(); };
 };
 
 struct EngineStats {
-  int running = 0, waiting = 0, sessions = 0;
+  // Requests by what they are about now. Those that wait include the parked ones.
+  int running = 0, waiting = 0, parked_now = 0;
+  int slots = 0;  // requests that can run at the same time
+  int sessions = 0;
   StatePool::Stats pool;
+  // Since the start. Prompt tokens include the cached ones; parked: how often a sequence was.
   std::uint64_t steps = 0, prompt_tokens = 0, cached_tokens = 0, generated = 0;
   std::uint64_t drafted = 0, accepted = 0, parked = 0;
-  Pos max_context = 0;         // of prompt and answer together; 0: what model and pool allow
+  std::array<std::uint64_t, kFinishReasons> finished{};  // requests, by FinishReason
+  Pos max_context = 0;      // of prompt and answer together; 0: what model and pool allow
   double step_ms = 0;       // recent average
   double tokens_per_s = 0;  // of recent steps, prompts included
 };
@@ -103,6 +112,7 @@ class EngineCore {
   Sequence& at(SequenceId id) { return *sequences_.at(id); }
   std::vector<Pos> snapshot_places(const GenerateRequest& request) const;
   void reap();
+  Step plan();
   void plan_drafts();
   Status draft(const Step& step);
   Status settle(const StepItem& item, Mat<const float> rows);
@@ -111,7 +121,7 @@ class EngineCore {
               std::optional<Token> stop_token = std::nullopt);
   void keep_session(Sequence& sequence);
   bool drop_oldest_session();
-  void measure(double ms, int tokens);
+  void measure(const Step& step, double ms);
 
   LanguageModel& model_;
   StatePool& pool_;
@@ -125,7 +135,7 @@ class EngineCore {
   SequenceId next_id_ = 1;
   std::uint64_t uses_ = 0;
   EngineStats stats_;
-  double ms_per_token_ = 0;  // of recent steps that read prompts
+  StepBudget budget_;
   DraftPace pace_;
   DraftPace::Step pace_step_;     // the step under way
   std::vector<int> pace_rounds_;  // its draft rounds

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "engine/sequence.h"
 
 namespace plumb {
@@ -68,7 +69,13 @@ std::optional<SequenceState> EngineCore::Memory::take_session(Sequence& s) {
   return std::move(session.state);
 }
 
+// The keys by which a published prefix may be found: none if every token has to be scored.
+std::vector<Key> EngineCore::Memory::shareable(const Sequence& s) {
+  return s.keys(0, s.request.score_prompt && s.generated() == 0 ? 1 : s.tokens.size());
+}
+
 Result<SequenceState> EngineCore::Memory::obtain(Sequence& s) {
+  s.untouched = false;
   if (!s.parked.empty()) {
     Result<SequenceState> state = core_.pool_.load(s.parked, s.request.scope);
     if (state || state.error().code == Code::kExhausted) return state;
@@ -77,9 +84,8 @@ Result<SequenceState> EngineCore::Memory::obtain(Sequence& s) {
   if (may_continue(s)) {
     if (auto kept = take_session(s)) return std::move(*kept);
   }
-  const std::vector<Key> keys =
-      s.keys(0, s.request.score_prompt && s.generated() == 0 ? 1 : s.tokens.size());
-  return core_.pool_.open(keys, s.request.scope);
+  s.untouched = true;
+  return core_.pool_.open(shareable(s), s.request.scope);
 }
 
 std::optional<Pos> EngineCore::Memory::admit(SequenceId id, bool alone) {
@@ -113,9 +119,29 @@ bool EngineCore::Memory::grow(SequenceId id, int tokens) {
   return true;
 }
 
+// Between being let in and its first step others may have read the same prefix.
+Pos EngineCore::Memory::revisit(SequenceId id) {
+  Sequence& s = core_.at(id);
+  const Pos before = s.state.length();
+  if (!s.untouched || !core_.pool_.reopen(s.state, shareable(s))) return before;
+  // Never fails: more pages went back than are needed now.
+  const int missing = static_cast<int>(static_cast<Pos>(s.tokens.size()) - s.state.length());
+  PLUMB_CHECK(core_.pool_.reserve(s.state, missing).has_value());
+  if (s.told_progress == 0) {
+    const int gained = static_cast<int>(s.state.length() - before);
+    s.usage.cached += gained;
+    core_.stats_.cached_tokens += static_cast<std::uint64_t>(gained);
+  }
+  return s.state.length();
+}
+
 void EngineCore::Memory::park(SequenceId id) {
   Sequence& s = core_.at(id);
   ++core_.stats_.parked;
+  if (s.untouched) {  // nothing to keep
+    s.state = SequenceState();
+    return;
+  }
   const StateLayout& layout = core_.pool_.layout();
   const auto estimate =
       static_cast<std::size_t>(layout.bytes_per_token() * static_cast<double>(s.state.length())) +

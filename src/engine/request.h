@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -68,6 +69,7 @@ struct GenerateRequest {
 };
 
 enum class FinishReason : std::uint8_t { kStop, kLength, kCancelled, kDeadline, kFailed };
+inline constexpr std::size_t kFinishReasons = 5;
 std::string_view to_string(FinishReason reason);
 
 struct GenerationUsage {

@@ -31,11 +31,18 @@ void Scheduler::commit(SequenceId id, Pos computed, Pos known) {
   entry.demand.known = known;
 }
 
-void Scheduler::set_step_tokens(int tokens) {
-  step_tokens_ = std::clamp(tokens, 1, options_.max_step_tokens);
+void Scheduler::set_prompt_tokens(int beside, int alone) {
+  beside_ = std::max(beside, 0);
+  alone_ = std::max(alone, 1);
 }
 
 void Scheduler::set_drafts(SequenceId id, int drafts) { entries_.at(id).demand.drafts = drafts; }
+
+int Scheduler::writing_rows() const {
+  int rows = 0;
+  for (const auto& [id, entry] : entries_) rows += entry.writes() ? 1 + entry.demand.drafts : 0;
+  return rows;
+}
 
 Pos Scheduler::next_cut(const Entry& entry) const {
   Pos next = std::numeric_limits<Pos>::max();
@@ -114,7 +121,7 @@ bool Scheduler::secure(Entry& entry, int tokens) {
 
 bool Scheduler::place(Entry& entry, int tokens, int scored) {
   if (!secure(entry, tokens)) return false;
-  step_.items.push_back({entry.id, tokens, 0, scored});
+  step_.items.push_back({entry.id, tokens, 0, scored, entry.pending() > 1});
   budget_ -= tokens;
   rows_ -= scored;
   entry.served = steps_;
@@ -123,7 +130,7 @@ bool Scheduler::place(Entry& entry, int tokens, int scored) {
 
 void Scheduler::plan_writing(const std::vector<Entry*>& order) {
   for (Entry* entry : order) {
-    if (!entry->running || entry->pending() != 1 || budget_ < 1) continue;
+    if (!entry->writes() || budget_ < 1) continue;
     const int scored = entry->demand.samples || entry->demand.scores_all ? 1 : 0;
     if (scored <= rows_) place(*entry, 1, scored);
   }
@@ -147,8 +154,14 @@ void Scheduler::add_drafts() {
   }
 }
 
+// What the sequence could compute next if nobody else were there.
+Pos Scheduler::chunk_wanted(const Entry& entry) const {
+  return std::min(entry.pending(), next_cut(entry) - entry.computed);
+}
+
 void Scheduler::plan_chunk(Entry& entry, int share) {
-  Pos tokens = std::min<Pos>({entry.pending(), share, budget_, next_cut(entry) - entry.computed});
+  if (entry.fresh) entry.computed = room_.revisit(entry.id);
+  Pos tokens = std::min<Pos>({chunk_wanted(entry), share, budget_});
   int scored = 0;
   if (entry.demand.scores_all) {
     tokens = std::min<Pos>(tokens, rows_);
@@ -160,24 +173,46 @@ void Scheduler::plan_chunk(Entry& entry, int share) {
       scored = 0;
     }
   }
-  if (tokens > 0) place(entry, static_cast<int>(tokens), scored);
+  if (tokens <= 0 || !place(entry, static_cast<int>(tokens), scored)) return;
+  entry.fresh = false;
+  const Pos end = entry.computed + tokens;
+  if (is_cut(entry.id, end)) snapshot_ = std::max(snapshot_, end);
 }
 
-void Scheduler::plan_prompts(const std::vector<Entry*>& order) {
-  std::vector<Entry*> reading;
-  for (Entry* entry : order) {
-    if (entry->running && entry->pending() > 1) reading.push_back(entry);
+// How much of the budget the oldest prompt gets; the others have more or less left to read.
+int Scheduler::oldest_share(const std::vector<Entry*>& reading, const Entry& oldest) {
+  if (&oldest == reading.front()) return budget_;
+  Pos others = -chunk_wanted(oldest);
+  for (const Entry* entry : reading) others += chunk_wanted(*entry);
+  const int half = budget_ - budget_ / 2;
+  if (budget_ - others >= half) return static_cast<int>(budget_ - others);
+  if (budget_ / 2 >= options_.min_chunk || chunk_wanted(oldest) <= half) return half;
+  oldest_turn_ = !oldest_turn_;
+  return oldest_turn_ ? budget_ : 0;
+}
+
+void Scheduler::plan_prompts() {
+  std::vector<Entry*> reading;  // with those that were let in just now, of whatever kind
+  for (auto& [id, entry] : entries_) {
+    if (entry.running && entry.served != steps_) reading.push_back(&entry);
   }
-  for (std::size_t i = 0; i < reading.size() && budget_ > 0; ++i) {
-    if (!reading[i]->running) continue;  // parked meanwhile
-    const int left = static_cast<int>(reading.size() - i);
-    plan_chunk(*reading[i], std::max(options_.min_chunk, budget_ / left));
+  if (reading.empty()) return;
+  Entry& oldest = *reading.front();
+  std::stable_sort(reading.begin(), reading.end(),
+                   [](const Entry* a, const Entry* b) { return a->pending() < b->pending(); });
+  snapshot_ = 0;
+  plan_chunk(oldest, oldest_share(reading, oldest));
+  for (Entry* entry : reading) {
+    if (budget_ < 1) return;
+    // What has not begun may begin with what this step leaves to share.
+    const bool early = entry->fresh && entry->computed < snapshot_;
+    if (entry != &oldest && entry->running && !early) plan_chunk(*entry, budget_);
   }
 }
 
 void Scheduler::admit_waiting() {
   for (auto& [id, entry] : entries_) {
-    if (running_ >= options_.max_sequences || budget_ < 1 || blocked_) return;
+    if (running_ >= options_.max_sequences || blocked_) return;
     if (entry.running) continue;
     const bool alone = running_ == 0;
     const std::optional<Pos> there = room_.admit(id, alone);
@@ -191,23 +226,27 @@ void Scheduler::admit_waiting() {
     }
     entry.computed = *there;
     PLUMB_CHECK(entry.pending() > 0);
-    entry.running = true;
+    entry.running = entry.fresh = true;
     ++running_;
-    plan_chunk(entry, budget_);
   }
 }
 
 Step Scheduler::plan() {
   ++steps_;
   step_ = {};
-  budget_ = step_tokens_ > 0 ? step_tokens_ : options_.max_step_tokens;
+  budget_ = options_.max_step_tokens;
   rows_ = options_.max_scored_rows;
-  const std::vector<Entry*> order = by_need();
   const int running_before = running_;
-  plan_writing(order);
-  plan_prompts(order);
-  // Whoever was parked in this step waits at least until the next one.
-  if (running_ == running_before || running_ == 0) admit_waiting();
+  plan_writing(by_need());
+  const int for_prompts = std::min(budget_, step_.items.empty() ? alone_ : beside_);
+  const int for_drafts = budget_ - for_prompts;
+  if (for_prompts > 0) {
+    // Whoever was parked in this step waits at least until the next one.
+    if (running_ == running_before || running_ == 0) admit_waiting();
+    budget_ = for_prompts;
+    plan_prompts();
+    budget_ += for_drafts;
+  }
   add_drafts();
   return std::move(step_);
 }

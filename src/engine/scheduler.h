@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,7 +18,7 @@ struct SchedulerOptions {
   int max_sequences = 16;     // that hold memory at the same time
   int max_step_tokens = 512;  // of one step, all sequences together
   int max_scored_rows = 64;   // of one step
-  int min_chunk = 32;         // a prompt is not cut into smaller pieces to be fair to others
+  int min_chunk = 32;         // prompts take turns rather than share a step in smaller pieces
   // A step ends at multiples of these, so that a snapshot can be taken there; 0: never.
   int prompt_cut = 4096;
   int answer_cut = 512;
@@ -25,11 +26,11 @@ struct SchedulerOptions {
 
 // What the scheduler is told about one sequence.
 struct Demand {
-  Pos known = 0;          // tokens whose ids are known, > 0
-  Pos prompt = 0;         // the first of them that came with the request
-  std::vector<Pos> cuts;  // ascending; further places where a step has to end
-  int drafts = 0;         // tokens it would like to draft per step while writing
-  bool samples = true;    // false: the last token is not scored, nothing follows
+  Pos known = 0;            // tokens whose ids are known, > 0
+  Pos prompt = 0;           // the first of them that came with the request
+  std::vector<Pos> cuts;    // ascending; further places where a step has to end
+  int drafts = 0;           // tokens it would like to draft per step while writing
+  bool samples = true;      // false: the last token is not scored, nothing follows
   bool scores_all = false;  // every row is scored (tokens of one step <= max_scored_rows)
 };
 
@@ -44,13 +45,16 @@ class Room {
   virtual bool grow(SequenceId id, int tokens) = 0;
   // Takes the sequence's memory away until it is admitted again.
   virtual void park(SequenceId id) = 0;
+  // Before the first step of a sequence that was let in: how many of its tokens are there by now.
+  virtual Pos revisit(SequenceId id) = 0;
 };
 
 struct StepItem {
   SequenceId id = 0;
-  int tokens = 0;  // known tokens to compute
-  int drafts = 0;  // drafted ones that may follow them
-  int scored = 0;  // trailing rows wanted, drafts included
+  int tokens = 0;      // known tokens to compute
+  int drafts = 0;      // drafted ones that may follow them
+  int scored = 0;      // trailing rows wanted, drafts included
+  bool reads = false;  // part of a prompt; false: the token that was drawn last
 };
 
 struct Step {
@@ -59,8 +63,14 @@ struct Step {
 };
 
 // A step is plan(), the forward pass by the caller, then commit() or remove() for every item.
-// Sequences that write come first; prompts share what is left of the step, least recently served
-// first. Memory is given in order of arrival. When it runs out, the sequence that loses least (the
+//
+// Every sequence that writes gets its token. What the step has for prompts goes half to the oldest
+// of them and half to the one with the least left to read, ties in order of arrival; what they do
+// not need goes to the others, least left first. So prompts of one length are read in order of
+// arrival, a short one does not wait for a long one, and a prompt with n tokens before and in it is
+// read after 2 n tokens at the latest, whoever else comes.
+//
+// Memory is given in order of arrival. When it runs out, the sequence that loses least (the
 // shortest, then the youngest) is parked, but never the oldest: so one always progresses, and every
 // sequence becomes the oldest in the end. Thread-compatible.
 class Scheduler {
@@ -73,13 +83,15 @@ class Scheduler {
   // The sequence now has `computed` of `known` tokens.
   void commit(SequenceId id, Pos computed, Pos known);
 
-  void set_step_tokens(int tokens);  // lowers max_step_tokens for the time being
+  // Prompt tokens of the coming steps at most: `beside` sequences that write (0: none) or `alone`.
+  void set_prompt_tokens(int beside, int alone);
   void set_drafts(SequenceId id, int drafts);
   bool is_cut(SequenceId id, Pos length) const;  // a place where a snapshot is wanted
 
   bool idle() const { return entries_.empty(); }
   int running() const { return running_; }
   int waiting() const { return static_cast<int>(entries_.size()) - running_; }
+  int writing_rows() const;  // of the coming step if everybody that writes does so, drafts included
   bool is_running(SequenceId id) const { return entries_.at(id).running; }
   Pos computed(SequenceId id) const { return entries_.at(id).computed; }
   const SchedulerOptions& options() const { return options_; }
@@ -90,15 +102,19 @@ class Scheduler {
     Demand demand;
     Pos computed = 0;
     bool running = false;
+    bool fresh = false;        // let in, but in no step yet
     std::uint64_t served = 0;  // step in which it last ran
     Pos pending() const { return demand.known - computed; }
+    bool writes() const { return running && pending() == 1; }
   };
   std::vector<Entry*> by_need();
   Pos next_cut(const Entry& entry) const;
   void plan_writing(const std::vector<Entry*>& order);
   void add_drafts();
-  void plan_prompts(const std::vector<Entry*>& order);
+  void plan_prompts();
+  int oldest_share(const std::vector<Entry*>& reading, const Entry& oldest);
   void admit_waiting();
+  Pos chunk_wanted(const Entry& entry) const;
   void plan_chunk(Entry& entry, int share);
   bool place(Entry& entry, int tokens, int scored);
   bool secure(Entry& entry, int tokens);
@@ -109,11 +125,13 @@ class Scheduler {
   SchedulerOptions options_;
   std::map<SequenceId, Entry> entries_;  // ascending: order of arrival
   int running_ = 0;
-  int step_tokens_ = 0;  // 0: options_.max_step_tokens
-  bool blocked_ = false;  // the oldest waiting one found no room; nothing was freed since
+  int beside_ = std::numeric_limits<int>::max(), alone_ = std::numeric_limits<int>::max();
+  bool oldest_turn_ = false;  // the oldest prompt had the last step that was not worth sharing
+  bool blocked_ = false;      // the oldest waiting one found no room; nothing was freed since
   std::uint64_t steps_ = 0;
   Step step_;
   int budget_ = 0, rows_ = 0;
+  Pos snapshot_ = 0;  // the longest prefix that prompts of this step leave to share
 };
 
 }  // namespace plumb

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <numeric>
 #include <random>
 #include <set>
 
@@ -39,6 +40,7 @@ class PageRoom final : public Room {
     ++parks;
     release(id);
   }
+  Pos revisit(SequenceId id) override { return held_.at(id).length; }
   void release(SequenceId id) {
     free_ += held_.at(id).pages;
     held_.at(id).pages = 0;
@@ -115,6 +117,12 @@ class World {
     EXPECT_TRUE(scheduler.idle()) << "not finished after " << most_steps << " steps";
   }
 
+  // The sequence, not in any step yet, has so many tokens from elsewhere.
+  void publish(SequenceId id, Pos length) {
+    room.set_length(id, length);
+    computed_.at(id) = length;
+  }
+
   PageRoom room;
   Scheduler scheduler;
 
@@ -163,25 +171,151 @@ TEST(Scheduler, WritersComeFirstAndPromptsFillTheRest) {
   EXPECT_EQ(step.items[1].tokens, 15);
 }
 
-TEST(Scheduler, PromptsShareAStep) {
+bool has(const Step& step, SequenceId id) {
+  return std::any_of(step.items.begin(), step.items.end(),
+                     [&](const StepItem& item) { return item.id == id; });
+}
+int tokens_of(const Step& step, SequenceId id) {
+  for (const StepItem& item : step.items) {
+    if (item.id == id) return item.tokens;
+  }
+  return 0;
+}
+
+TEST(Scheduler, EqualPromptsAreReadInOrderOfArrival) {
+  World world(1000,
+              {.max_sequences = 16, .max_step_tokens = 20, .max_scored_rows = 20, .min_chunk = 4});
+  for (int i = 0; i < 16; ++i) world.add({100, 50});
+  std::vector<SequenceId> first_tokens;
+  for (int i = 0; i < 200 && first_tokens.size() < 16; ++i) {
+    for (const StepItem& item : world.step().items) {
+      if (item.scored > 0 && std::count(first_tokens.begin(), first_tokens.end(), item.id) == 0) {
+        first_tokens.push_back(item.id);
+      }
+    }
+    if (i == 4) {
+      EXPECT_EQ(first_tokens, std::vector<SequenceId>{1}) << "it does not wait for the others";
+      EXPECT_EQ(world.scheduler.running(), 16) << "all fit";
+    }
+  }
+  std::vector<SequenceId> arrival(16);
+  std::iota(arrival.begin(), arrival.end(), SequenceId{1});
+  EXPECT_EQ(first_tokens, arrival);
+}
+
+TEST(Scheduler, AShortPromptDoesNotWaitForALongOne) {
   World world(1000,
               {.max_sequences = 8, .max_step_tokens = 20, .max_scored_rows = 8, .min_chunk = 4});
-  world.add({100, 1});
-  world.add({100, 1});
-  world.step();  // the first takes everything
-  world.step();  // the second is let in when there is budget left
-  bool both = false;
-  for (int i = 0; i < 6; ++i) both |= world.step().items.size() == 2;
-  // A long prompt does not hold a short one up.
-  world.add({8, 1});
+  world.add({1000, 5});
+  world.add({500, 5});
+  world.step();
+  world.add({8, 5});
+  Step step = world.step();
+  EXPECT_EQ(tokens_of(step, 3), 8);
+  EXPECT_EQ(tokens_of(step, 1), 10) << "half for the oldest";
+  EXPECT_EQ(tokens_of(step, 2), 2) << "the rest for the one with the least left";
+  step = world.step();
+  EXPECT_EQ(tokens_of(step, 3), 1) << "it writes";
+  EXPECT_EQ(tokens_of(step, 1), 10);
+  EXPECT_EQ(tokens_of(step, 2), 9) << "the one with the least left";
+}
+
+TEST(Scheduler, ALongPromptIsReadHoweverManyShortOnesCome) {
+  World world(
+      100000,
+      {.max_sequences = 1000, .max_step_tokens = 40, .max_scored_rows = 40, .min_chunk = 8});
+  world.add({300, 1});
+  world.add({700, 1});
+  const int bound = 2 * (300 + 700) / 40 + 2;
   int steps = 0;
-  for (; steps < 6; ++steps) {
-    const Step step = world.step();
-    if (std::any_of(step.items.begin(), step.items.end(),
-                    [](const StepItem& i) { return i.id == 3; }))
-      break;
+  for (bool read = false; !read && steps <= bound; ++steps) {
+    for (int i = 0; i < 3; ++i) world.add({30, 1});
+    for (const StepItem& item : world.step().items) read |= item.id == 2 && item.scored > 0;
   }
-  EXPECT_LT(steps, 6);
+  EXPECT_LE(steps, bound);
+  EXPECT_GE(steps, bound - 4) << "the others got their half";
+}
+
+TEST(Scheduler, PromptsTakeTurnsWhereAStepIsNotWorthSharing) {
+  World world(1000,
+              {.max_sequences = 8, .max_step_tokens = 40, .max_scored_rows = 8, .min_chunk = 32});
+  world.add({400, 1});
+  world.add({300, 1});
+  std::vector<SequenceId> turns;
+  for (int i = 0; i < 6; ++i) {
+    const Step step = world.step();
+    ASSERT_EQ(step.items.size(), 1u);
+    EXPECT_EQ(step.items[0].tokens, 40);
+    turns.push_back(step.items[0].id);
+  }
+  EXPECT_EQ(turns, (std::vector<SequenceId>{1, 2, 1, 2, 1, 2}));
+}
+
+TEST(Scheduler, WhatThoseWithAShareDoNotNeedGoesToTheOthers) {
+  World world(1000,
+              {.max_sequences = 8, .max_step_tokens = 40, .max_scored_rows = 8, .min_chunk = 4});
+  world.add({25, 1});
+  world.add({5, 1});
+  world.add({300, 1});
+  Step step = world.step();
+  EXPECT_EQ(tokens_of(step, 1), 20);
+  EXPECT_EQ(tokens_of(step, 2), 5);
+  EXPECT_EQ(tokens_of(step, 3), 15);
+  step = world.step();
+  EXPECT_EQ(tokens_of(step, 1), 5) << "now it has the least left, too";
+  EXPECT_EQ(tokens_of(step, 3), 35);
+}
+
+TEST(Scheduler, ReadsNoMoreThanItIsToldBesideWritersAndAlone) {
+  World world(1000,
+              {.max_sequences = 8, .max_step_tokens = 64, .max_scored_rows = 8, .min_chunk = 4});
+  world.scheduler.set_prompt_tokens(6, 20);
+  world.add({20, 50, 3});
+  EXPECT_EQ(world.scheduler.writing_rows(), 0);
+  EXPECT_EQ(tokens_of(world.step(), 1), 20);
+  EXPECT_EQ(world.scheduler.writing_rows(), 4) << "with the drafts it would like";
+  world.add({100, 5});
+  Step step = world.step();
+  EXPECT_EQ(tokens_of(step, 1), 1);
+  EXPECT_EQ(step.items[0].drafts, 3) << "prompts do not take them away";
+  EXPECT_EQ(tokens_of(step, 2), 6);
+  world.scheduler.set_prompt_tokens(0, 20);
+  step = world.step();
+  EXPECT_TRUE(has(step, 1));
+  EXPECT_FALSE(has(step, 2)) << "a step that only writes";
+}
+
+TEST(Scheduler, APromptBeginsAfterTheStepThatLeavesAPrefix) {
+  World world(1000, {.max_sequences = 8,
+                     .max_step_tokens = 40,
+                     .max_scored_rows = 8,
+                     .min_chunk = 4,
+                     .prompt_cut = 0});
+  world.add({100, 1}, {64});
+  world.add({100, 1}, {64});
+  world.step();
+  EXPECT_EQ(world.step().items.size(), 1u) << "it ends at the cut, and the second waits";
+  world.publish(2, 64);
+  EXPECT_EQ(tokens_of(world.step(), 1), 36);
+  EXPECT_EQ(tokens_of(world.step(), 2), 32);
+}
+
+TEST(Scheduler, ASequenceStartsFromWhatIsThereWhenItsTurnComes) {
+  World world(1000, {.max_sequences = 8,
+                     .max_step_tokens = 40,
+                     .max_scored_rows = 8,
+                     .min_chunk = 4,
+                     .prompt_cut = 0});
+  world.add({100, 1});
+  world.add({100, 1});
+  world.step();
+  EXPECT_TRUE(world.scheduler.is_running(2));
+  EXPECT_EQ(world.scheduler.computed(2), 0);
+  world.publish(2, 80);
+  world.step();
+  const Step step = world.step();
+  EXPECT_EQ(tokens_of(step, 1), 20);
+  EXPECT_EQ(tokens_of(step, 2), 20) << "all that is left of it";
 }
 
 TEST(Scheduler, StepsEndWhereSnapshotsAreWanted) {
@@ -269,6 +403,8 @@ TEST(Scheduler, RandomLoadsAllFinish) {
         world.add({total - answer, answer, pick(0, 3)});
         work += total;
       }
+      // Whatever the budget says, a step works.
+      world.scheduler.set_prompt_tokens(pick(0, 3) * pick(1, 8), pick(1, 20));
       const Step planned =
           world.step([&](int drafts) { return drafts == 0 ? 0 : pick(0, drafts); });
       ASSERT_FALSE(planned.items.empty());

@@ -38,6 +38,7 @@ struct EngineCore::Sequence {
   int prompt;
   int max_tokens = 0;         // resolved: never -1
   SequenceState state;        // valid while it runs
+  bool untouched = false;     // the state is as the pool opened it
   std::vector<std::byte> parked;
   TokenChooser chooser;
   Acceptance acceptance;      // of its drafts
@@ -56,11 +57,13 @@ class EngineCore::Memory final : public Room {
   std::optional<Pos> admit(SequenceId id, bool alone) override;
   bool grow(SequenceId id, int tokens) override;
   void park(SequenceId id) override;
+  Pos revisit(SequenceId id) override;
   void release_parked(Sequence& sequence);
 
  private:
   bool make_space(Pos tokens, const std::string& keep_session, bool alone);
   Result<SequenceState> obtain(Sequence& sequence);
+  static std::vector<Key> shareable(const Sequence& sequence);
   static bool may_continue(const Sequence& sequence);
   std::optional<SequenceState> take_session(Sequence& sequence);
   int pages_in_use() const;

@@ -270,7 +270,10 @@ void RequestReader::begin_body(std::size_t max_body, bool store) {
 }
 
 std::size_t RequestReader::run_body(std::string_view bytes) {
-  if (bytes.empty()) return 0;
+  // At least this much ends every body in chunks. Beast asserts that it has so much when it comes
+  // back to a last chunk.
+  constexpr std::size_t kShortestEnd = std::string_view("0\r\n\r\n").size();
+  if (bytes.empty() || (parser_->chunked() && bytes.size() < kShortestEnd)) return 0;
   error_code error;
   const std::size_t used = parser_->put(boost::asio::buffer(bytes.data(), bytes.size()), error);
   if (state_ == State::kRefused) return used;

@@ -269,10 +269,11 @@ TEST(RequestReader, ReadsTheSameFromEveryCut) {
     bytes += post("Content-Length: 11\r\n", "hello\r\n\r\nhi");
     bytes += post(kChunked,
                   "5;a=b\r\n01234\r\n1f\r\n0123456789012345678901234567890\r\n0\r\nT: 1\r\n\r\n");
+    bytes += post(kChunked, "0\r\n\r\n");
     bytes += "\r\n";
   }
   const Read whole = read_whole(bytes);
-  ASSERT_EQ(whole.requests.size(), 9u);
+  ASSERT_EQ(whole.requests.size(), 12u);
   const auto same = [&](const Read& other) {
     EXPECT_EQ(other.state, whole.state) << other.message;
     ASSERT_EQ(other.requests.size(), whole.requests.size());
