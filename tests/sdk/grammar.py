@@ -202,7 +202,7 @@ def check_responses(body: bytes) -> Said:
 def check_messages(body: bytes) -> Said:
     events = read_events(body)
     assert events.pop(1) == ("ping", '{"type":"ping"}')
-    assert events[-1] == ("message_stop", '{"type":"message_stop"}')
+    assert events.pop() == ("message_stop", '{"type":"message_stop"}')
     said, open_block, index = Said(), None, -1
     for number, (name, data) in enumerate(events):
         event = strict(anthropic.types.RawMessageStreamEvent, data)
@@ -226,7 +226,8 @@ def check_messages(body: bytes) -> Said:
         elif name == "message_delta":
             assert open_block is None and said.finish is None
             said.finish, said.usage = event.delta.stop_reason, event.usage
-        elif name == "message_start":
+        else:
+            assert name == "message_start"
             assert event.message.content == [] and event.message.stop_reason is None
     assert said.finish in ("end_turn", "max_tokens", "tool_use", "stop_sequence")
     said.calls = [(name, arguments or "{}") for name, arguments in said.calls]

@@ -124,3 +124,29 @@ def test_the_checker_takes_a_right_stream():
 def test_the_checker_refuses_a_wrong_stream(body):
     with pytest.raises(Exception):
         grammar.check_chat(body)
+
+
+@pytest.mark.parametrize("path, body, check", [
+    ("/v1/chat/completions", {"stream_options": {"include_usage": True}},
+     lambda body: grammar.check_chat(body, usage=True)),
+    ("/v1/responses", {}, grammar.check_responses),
+    ("/v1/messages", {"model": "minnow"}, grammar.check_messages),
+])
+@pytest.mark.parametrize("name", ["think_lookup-0", "tool-0"])
+def test_the_checkers_notice_any_event_that_is_lost_or_comes_twice(http, name, path, body, check):
+    make = {"/v1/chat/completions": prompts.as_chat, "/v1/responses": prompts.as_responses,
+            "/v1/messages": prompts.as_messages}[path]
+    asked = make(prompts.question(name)) | body | {"stream": True, "temperature": 0}
+    stream = http.post(path, json=asked).content
+    right = check(stream)
+    events = stream.split(b"\n\n")[:-1]
+    for at in range(len(events)):
+        for wrong in (events[:at] + events[at + 1:], events[:at + 1] + events[at:]):
+            assert noticed(check, b"\n\n".join(wrong) + b"\n\n", right), events[at]
+
+
+def noticed(check, stream, right):
+    try:
+        return check(stream) != right
+    except Exception:  # whatever it is, the stream was refused
+        return True
