@@ -37,27 +37,27 @@ scopes = ["metrics"]
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory):
     running = Server(tmp_path_factory.mktemp("server"), CONFIG)
     yield running
     running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def openai_client(server):
     """Without retries, so that every refusal is seen."""
     with openai.OpenAI(base_url=server.url + "/v1", api_key=KEY, max_retries=0) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def anthropic_client(server):
     with anthropic.Anthropic(base_url=server.url, api_key=KEY, max_retries=0) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def http(server):
     """Without a package between the test and the bytes."""
     headers = {"Authorization": f"Bearer {KEY}"}

@@ -33,7 +33,7 @@ def test_an_answer_is_whole(anthropic_client):
     assert message.model == "minnow" and message.usage.output_tokens > 0
 
 
-def test_the_stream_helper(anthropic_client):
+def test_the_packages_own_stream(anthropic_client):
     options = {"model": "minnow", "max_tokens": 40, "messages": SUM, "extra_body": GREEDY}
     with anthropic_client.messages.stream(**options) as stream:
         assert "".join(stream.text_stream) == "3 + 2 = 5."
@@ -109,7 +109,7 @@ def test_a_tool_is_called_and_its_result_is_read(anthropic_client):
     assert all(block.type == "text" for block in none.content)
 
 
-def test_a_call_in_a_stream_is_put_together_by_the_helper(anthropic_client):
+def test_a_call_in_a_stream_is_put_together_by_the_package(anthropic_client):
     q = prompts.as_messages(prompts.question("tool-0"))
     with anthropic_client.messages.stream(model="minnow", extra_body=GREEDY, **q) as stream:
         pieces = "".join(event.partial_json for event in stream if event.type == "input_json")

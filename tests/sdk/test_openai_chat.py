@@ -179,7 +179,7 @@ def test_a_tool_is_called_and_its_result_is_read(openai_client):
     assert later and later[0].id != call.id
 
 
-def test_a_call_in_a_stream_is_put_together_by_the_helper(openai_client):
+def test_a_call_in_a_stream_is_put_together_by_the_package(openai_client):
     q = prompts.as_chat(prompts.question("tool-0"))
     with openai_client.chat.completions.stream(model="minnow", temperature=0, **q) as stream:
         kinds = {event.type for event in stream}
@@ -189,7 +189,7 @@ def test_a_call_in_a_stream_is_put_together_by_the_helper(openai_client):
     assert call.function.name == "add" and json.loads(call.function.arguments) == {"a": 799, "b": 502}
 
 
-def test_the_stream_helper_gives_the_text(openai_client):
+def test_the_packages_own_stream_gives_the_text(openai_client):
     with openai_client.chat.completions.stream(
             model="minnow", temperature=0, messages=SUM) as stream:
         text = "".join(event.delta for event in stream if event.type == "content.delta")

@@ -41,7 +41,7 @@ def test_a_stream_has_the_same_text(openai_client):
     assert [e.sequence_number for e in events] == list(range(len(events)))
 
 
-def test_the_stream_helper(openai_client):
+def test_the_packages_own_stream(openai_client):
     with openai_client.responses.stream(
             model="minnow", input="Add 3 and 2.", temperature=0) as stream:
         text = "".join(e.delta for e in stream if e.type == "response.output_text.delta")
@@ -106,7 +106,7 @@ def test_a_tool_is_called_and_its_result_is_read(openai_client):
     assert all(item.type == "message" for item in none.output)
 
 
-def test_a_call_in_the_stream_helper(openai_client):
+def test_a_call_in_the_packages_own_stream(openai_client):
     q = prompts.as_responses(prompts.question("tool-0"))
     with openai_client.responses.stream(model="minnow", temperature=0, **q) as stream:
         kinds = [event.type for event in stream]
