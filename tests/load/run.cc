@@ -119,7 +119,9 @@ void check_counts(const Exposition& before, const Exposition& after, const Tally
       {"vllm:prompt_tokens_total", tally.usage().prompt, "clients were told of"},
       {"vllm:generation_tokens_total", tally.usage().completion, "clients were told of"},
       {"vllm:prefix_cache_hits_total", tally.usage().cached, "clients were told of"},
-      {"vllm:request_success_total", tally.count(Ending::kComplete), "clients saw the end of"},
+      // Also those that clients left: their reason is "abort".
+      {"vllm:request_success_total",
+       tally.count(Ending::kComplete) + tally.count(Ending::kCancelled), "clients ended"},
       {"plumb_answers_aborted_total", tally.count(Ending::kCancelled), "clients left"}};
   for (const auto& [name, seen, what] : sums) {
     const double counted = after.sum(name).value_or(0) - before.sum(name).value_or(0);
