@@ -4,7 +4,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 CONFIGURE = cmake -S . -B $(BUILD) $$(command -v ninja >/dev/null 2>&1 && echo -G Ninja) -DCMAKE_BUILD_TYPE=Release
 
-.PHONY: help deps deps-quiet configure build run test soak sdk load eval-minnow bench asan tsan neon fuzz install format clean
+.PHONY: help deps deps-quiet configure build run test soak sdk load eval-minnow bench asan tsan neon avx512-emulated fuzz install format clean
 
 help:
 	@echo 'Plumb: DeepSeek-V4-class models on the hardware you own.'
@@ -24,6 +24,7 @@ help:
 	@echo '  make asan               tests under AddressSanitizer and UBSan'
 	@echo '  make tsan               the tests with threads, under ThreadSanitizer'
 	@echo '  make neon               kernels and model for aarch64, under qemu (installs a cross compiler)'
+	@echo '  make avx512-emulated    kernels and model for AVX-512, in software (installs SIMDe)'
 	@echo '  make fuzz FUZZ_SECONDS=60  every fuzz target for so long (needs clang; installs it)'
 	@echo '  make format             clang-format over the sources'
 	@echo '  make clean              remove the build directories'
@@ -106,6 +107,17 @@ neon: deps-quiet
 	@cmake --build --preset neon --parallel $(JOBS) --target plumb $(NEON_TESTS)
 	@GTEST_FILTER="-$$(echo '$(NEON_WITHOUT)' | tr -s ' ' :)" tools/run_tests.sh build-neon $(NEON_TESTS)
 
+# The tiers of AVX-512 on a processor that has AVX2: their intrinsics are software there, some ten times
+# slower, so the same-bytes walks are those where shapes of products differ most.
+EMULATED_TESTS ?= emulation_test device_test kernels_agree_test fast_products_test fast_attention_test \
+	same_bytes_test
+EMULATED_WITHOUT ?= *SameBytes.A* *SameBytes.D* *SameBytes.OneThread* *SameBytes.Saved* *SameBytes.Trunc*
+avx512-emulated: deps-quiet
+	@tools/bootstrap.sh emulation
+	@cmake --preset avx512-emulated > /dev/null
+	@cmake --build --preset avx512-emulated --parallel $(JOBS) --target $(EMULATED_TESTS)
+	@GTEST_FILTER="-$$(echo '$(EMULATED_WITHOUT)' | tr -s ' ' :)" tools/run_tests.sh build-emulated $(EMULATED_TESTS)
+
 FUZZ_SECONDS ?= 60
 fuzz: deps-quiet
 	@tools/bootstrap.sh fuzz
@@ -122,4 +134,4 @@ format:
 	@git ls-files '*.h' '*.cc' | xargs clang-format-14 -i
 
 clean:
-	rm -rf build build-asan build-tsan build-neon build-fuzz
+	rm -rf build build-asan build-tsan build-neon build-emulated build-fuzz

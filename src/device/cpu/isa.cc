@@ -17,12 +17,16 @@ std::vector<const KernelTable*> detect() {
   // registers.
   const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                   __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+#if defined(PLUMB_EMULATE_AVX512)
+  const bool v4 = v3, dots = v3;  // they are compiled for AVX2 then
+#else
   const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
   // What Zen 4 and Sapphire Rapids added, and no processor in part.
   const bool dots = v4 && __builtin_cpu_supports("avx512vnni") &&
                     __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bf16");
+#endif
   if (dots) tiers.push_back(&avx512_bf16_table());
   if (v4) tiers.push_back(&avx512_table());
   if (v3) tiers.push_back(&avx2_table());

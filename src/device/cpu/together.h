@@ -8,7 +8,9 @@
 namespace plumb::cpu::PLUMB_TIER {
 
 // Loops over registers: GCC leaves arrays in memory where it does not unroll them itself.
+#if !defined(PLUMB_UNROLL)
 #define PLUMB_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 // body<M>(token) for all tokens, as many at once as registers hold; the last ones in two halves
 // rather than a few alone.
