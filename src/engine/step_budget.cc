@@ -27,7 +27,7 @@ constexpr double kOwnDrift = 0.02;
 constexpr double kMostUncertain = 0.5;  // or else an outlier could move it at will
 
 // Of the time of a step that only writes: what reading alone does in it is read beside writers.
-constexpr double kShare = 1.1;
+constexpr double kShare = StepBudget::kMostGap / StepBudget::kMostWait;
 // Steps with prompts between two that only write, once that was measured often and before.
 constexpr int kPlainGap = 16, kFirstPlainGap = 3;
 constexpr double kLeastShare = 0.49;  // of a step's time, for prompts; a bit goes to plain steps
@@ -136,8 +136,8 @@ int StepBudget::alone() const {
 int StepBudget::beside(int rows) const {
   PLUMB_CHECK(rows > 0);
   if (longest_ms_ <= 0) return most_;
-  if (plain_.empty() || since_plain_ >= (plain_.settled(rows) ? kPlainGap : kFirstPlainGap))
-    return 0;
+  const int gap = plain_.settled(rows) ? kPlainGap : kFirstPlainGap;
+  if (plain_.empty() || since_plain_ >= gap) return 0;
   const double plain = plain_.at(rows);
   const double longest = std::max(longest_ms_ - plain, kLeastShare / (1 - kLeastShare) * plain);
   double tokens = rows;  // a prompt's token costs no more than one that is written
@@ -155,7 +155,8 @@ double StepBudget::most_beside(double ms) const {
   double low = 1, low_ms = beside_.at(1);
   for (; low < most_; low *= 2) {
     const double high_ms = 2 * low * beside_.at(2 * low);
-    if (high_ms > ms) return low * (1 + std::max(ms - low_ms, 0.0) / (high_ms - low_ms));
+    if (low_ms >= ms) return low;
+    if (high_ms > ms) return low * (1 + (ms - low_ms) / (high_ms - low_ms));
     low_ms = high_ms;
   }
   return low;

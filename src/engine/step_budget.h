@@ -59,8 +59,9 @@ class CostFilter {
 // While somebody writes, two promises are at odds: tokens shall come at most kMostGap times as far
 // apart as without prompts, and a prompt shall take at most kMostWait times as long as alone. More
 // tokens per step break the first, fewer the second. So a step reads what reading alone would
-// manage in about the time of a step that only writes (kShare of it). Both promises are kept then,
-// or, where being read beside others is costly in itself, both are missed by about the same factor.
+// manage in kMostGap / kMostWait of the time of a step that only writes. Both promises are kept
+// then, or, where being read beside others is costly in itself, both are missed by about the same
+// factor.
 //
 // While nobody writes, a step takes about `longest_ms`, so that newcomers and cancellations are
 // heard. Beside writers it is an upper bound too, as long as reading keeps about half of the time.
