@@ -513,6 +513,19 @@ TEST(EngineCore, ALongPromptAndThoseWhoWriteLeaveEachOtherTime) {
   EXPECT_GT(beside[beside.size() / 2], 1.5 * without);
 }
 
+TEST(EngineCore, WaitingEndsWithTheFirstStep) {
+  TimedBench timed;
+  const auto first = timed.bench->add(request_of(random_tokens(1000, 1), 1));
+  const auto second = timed.bench->add(request_of(random_tokens(1000, 2), 1));
+  timed.bench->run();
+  const GenerationUsage one = drain(first->events).end.usage, two = drain(second->events).end.usage;
+  EXPECT_EQ(one.queue_ms, 0);
+  EXPECT_GT(one.prompt_ms, 100);
+  // Let in at once, but it was not its turn.
+  EXPECT_NEAR(two.queue_ms, one.prompt_ms, 30);
+  EXPECT_NEAR(two.prompt_ms, one.prompt_ms, 30);
+}
+
 TEST(EngineCore, NanEndsOnlyTheSequenceThatHasItAndIsNamed) {
   FakeModelOptions model;
   model.nan_after = 7;

@@ -159,8 +159,8 @@ void EngineCore::finish(SequenceId id, FinishReason reason, std::optional<Error>
   const Deadline now = options_.clock();
   s.usage.generated = s.generated();
   const bool wrote = s.first_token != Deadline{};
-  s.usage.queue_ms = ms_between(s.submitted, s.was_admitted ? s.admitted : now);
-  if (s.was_admitted) s.usage.prompt_ms = ms_between(s.admitted, wrote ? s.first_token : now);
+  s.usage.queue_ms = ms_between(s.submitted, s.has_begun ? s.begun : now);
+  if (s.has_begun) s.usage.prompt_ms = ms_between(s.begun, wrote ? s.first_token : now);
   if (wrote) s.usage.decode_ms = ms_between(s.first_token, now);
   if (reason != FinishReason::kFailed) keep_session(s);
   memory_->release_parked(s);
@@ -302,6 +302,7 @@ Result<bool> EngineCore::step() {
   std::vector<BatchItem> batch;
   for (const StepItem& item : plan.items) {
     Sequence& s = at(item.id);
+    if (!std::exchange(s.has_begun, true)) s.begun = start;
     const auto first = static_cast<std::size_t>(s.state.length());
     s.tokens.insert(s.tokens.end(), s.drafts.begin(), s.drafts.end());
     const std::size_t count = static_cast<std::size_t>(item.tokens) + s.drafts.size();

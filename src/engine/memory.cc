@@ -104,7 +104,6 @@ std::optional<Pos> EngineCore::Memory::admit(SequenceId id, bool alone) {
   s.state = std::move(*state);
   if (!s.was_admitted) {
     s.was_admitted = true;
-    s.admitted = core_.options_.clock();
     s.usage.cached = static_cast<int>(s.state.length());
     core_.stats_.cached_tokens += static_cast<std::uint64_t>(s.usage.cached);
   }

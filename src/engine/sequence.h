@@ -44,9 +44,10 @@ struct EngineCore::Sequence {
   Acceptance acceptance;      // of its drafts
   std::vector<Token> drafts;  // of the current step
   int told_progress = 0, told_scores = 0;  // prompt tokens reported so far
-  bool was_admitted = false;
+  bool was_admitted = false;  // it had memory
+  bool has_begun = false;     // it was in a step
   GenerationUsage usage;
-  Deadline submitted, admitted, first_token;
+  Deadline submitted, begun, first_token;
 };
 
 // Hands out the pool: published prefixes and idle sessions give way before any sequence does.
