@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -28,6 +29,13 @@ std::string str(const Parts&... parts) {
   (out.append(to_text(parts)), ...);
   return out;
 }
+
+// A to Z in lower case; other bytes stay.
+std::string ascii_lower(std::string_view text);
+// Of a hexadecimal digit in either case; -1: it is none.
+int hex_value(char digit);
+// 1 to `most` bytes, each an ASCII letter, a digit or one of `others`.
+bool is_name(std::string_view text, std::string_view others, std::size_t most);
 
 // "17 bytes", "1.5 KiB", "22.0 GiB": for people; three significant digits.
 std::string bytes_text(std::uint64_t bytes);

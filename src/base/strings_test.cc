@@ -31,6 +31,21 @@ TEST(Strings, DurationsForPeople) {
   EXPECT_EQ(duration_text(7500), "2 h 5 min");
 }
 
+TEST(Strings, LowersAsciiAlone) {
+  EXPECT_EQ(ascii_lower("Content-TYPE: @[`{ É"), "content-type: @[`{ É");
+}
+
+TEST(Strings, NamesHoldWhatTheyMay) {
+  EXPECT_TRUE(is_name("aZ09", "", 4));
+  EXPECT_TRUE(is_name("a-b_c", "_-", 9));
+  EXPECT_FALSE(is_name("a-b", "_", 9));
+  EXPECT_FALSE(is_name("", "_", 9));
+  EXPECT_FALSE(is_name("aZ090", "", 4));
+  for (const char* text : {"a b", "é", "a/", "a@", "a[", "a`", "a{", "a:"}) {
+    EXPECT_FALSE(is_name(text, "", 9)) << text;
+  }
+}
+
 TEST(Strings, GroupsDigits) {
   EXPECT_EQ(grouped(7), "7");
   EXPECT_EQ(grouped(999), "999");

@@ -8,6 +8,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace plumb {
@@ -29,8 +30,8 @@ struct Machine {
 // Runs steps on a machine as the engine would, by its budget.
 class Simulation {
  public:
-  Simulation(const Machine& machine, double longest_ms, unsigned seed)
-      : budget(longest_ms, 32, kMaxStepTokens), machine_(machine), random_(seed) {}
+  Simulation(Machine machine, double longest_ms, unsigned seed)
+      : budget(longest_ms, 32, kMaxStepTokens), machine_(std::move(machine)), random_(seed) {}
 
   // Steps that only write; returns their times.
   std::vector<double> write(int rows, int steps) {
@@ -83,7 +84,7 @@ class Simulation {
     return slow_;
   }
 
-  const Machine& machine_;
+  const Machine machine_;
   std::mt19937 random_;
   double slow_ = 1;
   double now_ = 0, until_ = 0;

@@ -14,21 +14,6 @@ constexpr std::size_t kMinKey = 16;
 constexpr std::size_t kMaxKey = 512;
 constexpr std::size_t kMaxName = 64;
 
-bool is_name(std::string_view text) {
-  const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.';
-  };
-  return !text.empty() && text.size() <= kMaxName && std::all_of(text.begin(), text.end(), fits);
-}
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 bool parse_digest(std::string_view text, Sha256Digest& out) {
   if (text.size() != 2 * out.size()) return false;
   for (std::size_t i = 0; i < out.size(); ++i) {
@@ -56,10 +41,7 @@ Status check_limits(const ApiKeyOptions& options) {
 // Case does not count in the name of an authentication scheme.
 bool starts_with_bearer(std::string_view value) {
   constexpr std::string_view kScheme = "bearer ";
-  if (value.size() < kScheme.size()) return false;
-  return std::equal(kScheme.begin(), kScheme.end(), value.begin(), [](char expected, char c) {
-    return expected == (c >= 'A' && c <= 'Z' ? static_cast<char>(c + 'a' - 'A') : c);
-  });
+  return ascii_lower(value.substr(0, kScheme.size())) == kScheme;
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -100,7 +82,7 @@ Result<std::string> api_key_digest(std::string_view name, std::string_view key) 
 Result<ApiKeys> ApiKeys::create(const std::vector<ApiKeyOptions>& options) {
   ApiKeys keys;
   for (const ApiKeyOptions& option : options) {
-    if (!is_name(option.name)) {
+    if (!is_name(option.name, "-_.", kMaxName)) {
       return Error{Code::kInvalid,
                    str("An API key has the name \"", option.name, "\", expected 1 to ", kMaxName,
                        " letters, digits, \"-\", \"_\" or \".\".")};

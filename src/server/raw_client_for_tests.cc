@@ -22,11 +22,6 @@
 namespace plumb {
 namespace {
 
-std::string lower(std::string text) {
-  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return text;
-}
-
 template <class Number>
 bool parse(std::string_view text, Number& out, int base = 10) {
   const auto result = std::from_chars(text.data(), text.data() + text.size(), out, base);
@@ -195,7 +190,7 @@ RawReply RawClient::take_head(Clock::time_point deadline) {
     if (line->empty()) return reply;
     const std::size_t colon = line->find(": ");
     if (colon == line->npos) return {};
-    reply.headers.emplace_back(lower(line->substr(0, colon)), line->substr(colon + 2));
+    reply.headers.emplace_back(ascii_lower(line->substr(0, colon)), line->substr(colon + 2));
   }
 }
 

@@ -22,21 +22,6 @@ constexpr std::size_t kMaxChunkOverhead = 8 << 10;
 
 std::string_view text_of(string_view text) { return {text.data(), text.size()}; }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 // "/path?query", "http://host/path?query" (what proxies are sent) or "*" (of OPTIONS). False: the
 // target is none of these.
 bool read_target(std::string_view target, const std::string& method, HttpRequest& out) {
@@ -46,7 +31,7 @@ bool read_target(std::string_view target, const std::string& method, HttpRequest
   }
   if (!target.starts_with('/')) {
     const std::size_t scheme = target.find("://");
-    const std::string name = lower(target.substr(0, std::min(scheme, target.size())));
+    const std::string name = ascii_lower(target.substr(0, std::min(scheme, target.size())));
     if (name != "http" && name != "https") return false;
     const std::size_t rest = target.find_first_of("/?", scheme + 3);
     if (rest == scheme + 3 || scheme + 3 == target.size()) return false;  // no host
@@ -97,7 +82,7 @@ bool decode_path(std::string_view text, std::string& out) {
       continue;
     }
     if (i + 2 >= text.size()) return false;
-    const int high = hex_digit(text[i + 1]), low = hex_digit(text[i + 2]);
+    const int high = hex_value(text[i + 1]), low = hex_value(text[i + 2]);
     if (high < 0 || low < 0 || (high == 0 && low == 0)) return false;
     out += static_cast<char>(high * 16 + low);
     i += 2;
@@ -149,7 +134,7 @@ class RequestReader::Parser final : public http::basic_parser<true> {
     if (field == http::field::expect && iequals(value, "100-continue")) {
       owner_.expects_continue_ = true;
     }
-    owner_.request_.headers.emplace_back(lower(text_of(name)), text_of(value));
+    owner_.request_.headers.emplace_back(ascii_lower(text_of(name)), text_of(value));
   }
 
   void on_header_impl(error_code&) override {}

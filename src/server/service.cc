@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <mutex>
 #include <utility>
 
 #include "base/digest.h"
@@ -27,14 +26,6 @@ double seconds_between(Moment from, Moment to) {
 
 bool is_anthropic_client(const HttpRequest& request) {
   return !request.header("anthropic-version").empty();
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
 }
 
 wire::Refusal refusal_for(ApiKeys::Verdict verdict, Scope scope) {
@@ -86,7 +77,7 @@ HttpHandler::Admission Service::admit(const HttpRequest& head) {
                                                     : RefusalCause::kForbidden);
     }
   }
-  const std::string encoding = lower(head.header("content-encoding"));
+  const std::string encoding = ascii_lower(head.header("content-encoding"));
   if (!encoding.empty() && encoding != "identity") {
     return refused({415, str("The body's Content-Encoding is ", encoding, ", expected none."), "",
                     "unsupported_encoding", std::nullopt},
@@ -331,9 +322,9 @@ std::unique_ptr<Answer> Service::models(const Shared& e) {
   const bool anthropic = is_anthropic_client(e->request);
   const std::vector<ModelCard> cards = provider_.models();
   if (e->found.route->endpoint == Endpoint::kModels) {
-    return whole(
-        e, 200,
-        anthropic ? wire::anthropic_models(cards, aliases) : wire::openai_model_list(cards, aliases, started_));
+    return whole(e, 200,
+                 anthropic ? wire::anthropic_models(cards, aliases)
+                           : wire::openai_model_list(cards, aliases, started_));
   }
   const auto body = anthropic ? wire::anthropic_model(cards, aliases, e->found.rest)
                               : wire::openai_model(cards, aliases, started_, e->found.rest);

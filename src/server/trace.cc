@@ -8,11 +8,10 @@
 
 #include "base/check.h"
 #include "base/digest.h"
+#include "base/strings.h"
 
 namespace plumb {
 namespace {
-
-constexpr std::size_t kMaxRequestId = 128;
 
 bool is_lower_hex(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
@@ -20,15 +19,6 @@ bool is_lower_hex(std::string_view text) {
 }
 
 bool all_zero(std::string_view text) { return text.find_first_not_of('0') == text.npos; }
-
-bool is_request_id(std::string_view text) {
-  const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.';
-  };
-  return !text.empty() && text.size() <= kMaxRequestId &&
-         std::all_of(text.begin(), text.end(), fits);
-}
 
 // A header that is there twice says nothing.
 std::string_view only_header(const HttpRequest& request, std::string_view name) {
@@ -45,6 +35,11 @@ std::string random_id(std::size_t bytes, const RandomSource& random) {
 }
 
 }  // namespace
+
+bool is_request_id(std::string_view text) {
+  constexpr std::size_t kMost = 128;
+  return is_name(text, "-_.", kMost);
+}
 
 void system_random(std::span<std::byte> out) {
   while (!out.empty()) {

@@ -28,6 +28,9 @@ struct TraceParent {
 // nullopt: not exactly what version 00 says.
 std::optional<TraceParent> parse_traceparent(std::string_view value);
 
+// 1 to 128 letters, digits, '-', '_' and '.'.
+bool is_request_id(std::string_view text);
+
 struct Trace {
   std::string request_id;  // the client's "x-request-id" if it is sane, else "req_" and 32 digits
   std::string trace_id;    // the client's, or a new one

@@ -34,11 +34,14 @@ std::string Message::text() const {
   return joined;
 }
 
+ContentPart ContentPart::of_text(std::string text) {
+  return {.kind = Kind::kText, .text = std::move(text), .type_name = "text"};
+}
+
 Message Message::of(Role role, std::string text) {
   Message message;
   message.role = role;
-  message.content.push_back(
-      {.kind = ContentPart::Kind::kText, .text = std::move(text), .type_name = "text"});
+  message.content.push_back(ContentPart::of_text(std::move(text)));
   return message;
 }
 

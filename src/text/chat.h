@@ -30,6 +30,7 @@ struct ContentPart {
   Kind kind = Kind::kText;
   std::string text;       // kText
   std::string type_name;  // as the client spelled it, for kOther and for messages
+  static ContentPart of_text(std::string text);
   bool operator==(const ContentPart&) const = default;
 };
 
@@ -51,13 +52,13 @@ struct ToolSpec {
 struct Message {
   Role role = Role::kUser;
   std::vector<ContentPart> content;
-  std::string reasoning;               // assistant only
-  std::vector<ToolCall> tool_calls;    // assistant only
-  std::string tool_call_id;            // tool only
-  std::vector<ToolSpec> tools;         // system and developer: tools offered from here on
+  std::string reasoning;                       // assistant only
+  std::vector<ToolCall> tool_calls;            // assistant only
+  std::string tool_call_id;                    // tool only
+  std::vector<ToolSpec> tools;                 // system and developer: tools offered from here on
   std::optional<std::string> response_format;  // system and developer: JSON Schema text
-  std::optional<std::string> task;     // quick task: action, query, authority, domain, title, read_url
-  bool wo_eos = false;                 // assistant: leave the turn open (prefill)
+  std::optional<std::string> task;  // quick task: action, query, authority, domain, title, read_url
+  bool wo_eos = false;              // assistant: leave the turn open (prefill)
 
   // All text parts joined by a blank line.
   std::string text() const;
@@ -75,12 +76,20 @@ struct Conversation {
 };
 
 // One step of a reply as it is written.
-struct ReasoningDelta { std::string text; };
-struct ContentDelta { std::string text; };
-// `id` and `name` come with the first delta of a call; `arguments` is the next fragment. Joined, the
-// fragments of a finished call are a JSON object; those of a call that was cut off or malformed
-// never are valid JSON (ReplyParser::unfinished_calls() lists them), so it cannot be run by mistake.
-struct ToolCallDelta { int index = 0; std::string id, name, arguments; };
+struct ReasoningDelta {
+  std::string text;
+};
+struct ContentDelta {
+  std::string text;
+};
+// `id` and `name` come with the first delta of a call; `arguments` is the next fragment. Joined,
+// the fragments of a finished call are a JSON object; those of a call that was cut off or malformed
+// never are valid JSON (ReplyParser::unfinished_calls() lists them), so it cannot be run by
+// mistake.
+struct ToolCallDelta {
+  int index = 0;
+  std::string id, name, arguments;
+};
 using ReplyDelta = std::variant<ReasoningDelta, ContentDelta, ToolCallDelta>;
 
 }  // namespace plumb

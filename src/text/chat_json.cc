@@ -100,7 +100,7 @@ Status read_content(const Json& message, const std::string& where, std::vector<C
   const Json* content = get(message, "content");
   if (!content) return {};
   if (content->is_string()) {
-    out.push_back({.kind = ContentPart::Kind::kText, .text = content->text(), .type_name = "text"});
+    out.push_back(ContentPart::of_text(content->text()));
     return {};
   }
   if (!content->is_array()) {

@@ -1,6 +1,5 @@
 #include "gateway/wire/anthropic_input.h"
 
-#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -13,16 +12,6 @@
 namespace plumb::wire {
 namespace {
 
-// Names are part of the markup that the model reads and writes, so they hold nothing that could be
-// taken for it.
-bool is_tool_name(std::string_view name) {
-  constexpr std::size_t kMost = 128;
-  return !name.empty() && name.size() <= kMost && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-';
-  });
-}
-
 void read_tool(Fields& tool, std::set<std::string>& names, std::vector<ToolSpec>& out) {
   tool.unsupported("type", "only custom tools, which the client runs, are offered", "\"custom\"");
   tool.unsupported("strict", "the input of calls is not checked against the schema", "false");
@@ -30,7 +19,8 @@ void read_tool(Fields& tool, std::set<std::string>& names, std::vector<ToolSpec>
     tool.pass(key);
   }
   std::string name = tool.required_string("name");
-  if (!is_tool_name(name)) tool.refuse("name", "1 to 128 letters, digits, _ and -");
+  // Part of the markup that the model reads and writes: nothing that could be taken for it.
+  if (!is_name(name, "_-", 128)) tool.refuse("name", "1 to 128 letters, digits, _ and -");
   if (!names.insert(name).second) tool.refuse("name", "a name that no other tool has");
   Json function = Json::object({{"name", Json::string(name)}});
   if (auto description = tool.string("description")) {

@@ -11,10 +11,6 @@
 namespace plumb::wire {
 namespace {
 
-ContentPart text_part(std::string text) {
-  return {ContentPart::Kind::kText, std::move(text), "text"};
-}
-
 // Calls take(block, type) for every block of an array, or text(string) for a string.
 template <class Text, class Take>
 void read_content(Fields& holder, std::string_view key, Text text, Take take) {
@@ -50,7 +46,7 @@ bool says_error(std::string_view text) {
 void mark_error(std::vector<ContentPart>& content) {
   const bool has_text = !content.empty() && content.front().kind == ContentPart::Kind::kText;
   if (!has_text) {
-    content.insert(content.begin(), text_part("Error"));
+    content.insert(content.begin(), ContentPart::of_text("Error"));
   } else if (!says_error(content.front().text)) {
     content.front().text.insert(0, "Error: ");
   }
@@ -63,10 +59,11 @@ Message read_tool_result(Fields& block) {
   result.role = Role::kTool;
   result.tool_call_id = block.required_string("tool_use_id");
   read_content(
-      block, "content", [&](const std::string& text) { result.content.push_back(text_part(text)); },
+      block, "content",
+      [&](const std::string& text) { result.content.push_back(ContentPart::of_text(text)); },
       [&](Fields& part, const std::string& type) {
         if (type == "text") {
-          result.content.push_back(text_part(read_text(part)));
+          result.content.push_back(ContentPart::of_text(read_text(part)));
         } else if (type == "image") {
           result.content.push_back(unreadable_part(ContentPart::Kind::kImage, type));
         } else if (type == "document") {
@@ -84,7 +81,7 @@ void read_user(Fields& message, std::vector<Message>& out) {
   const auto add_text = [&](std::string text) {
     if (!open) out.emplace_back();
     open = true;
-    out.back().content.push_back(text_part(std::move(text)));
+    out.back().content.push_back(ContentPart::of_text(std::move(text)));
   };
   const std::size_t before = out.size();
   read_content(message, "content", add_text, [&](Fields& block, const std::string& type) {
@@ -130,7 +127,7 @@ void read_assistant(Fields& message, std::vector<Message>& out) {
   Message& turn = out.back();
   const auto add_text = [&](const std::string& text) {
     if (text.empty()) return;
-    if (turn.content.empty()) turn.content.push_back(text_part(""));
+    if (turn.content.empty()) turn.content.push_back(ContentPart::of_text(""));
     turn.content.back().text += text;
   };
   read_content(message, "content", add_text, [&](Fields& block, const std::string& type) {
@@ -147,25 +144,20 @@ void read_assistant(Fields& message, std::vector<Message>& out) {
 }
 
 // Drops the line that serves accounting only.
-std::string without_billing_line(std::string text, Reading& reading) {
+std::string_view without_billing_line(std::string_view text, Reading& reading) {
   constexpr std::string_view kName = "x-anthropic-billing-header";
   if (!text.starts_with(kName) || text.compare(kName.size(), 1, ":") != 0) return text;
-  const std::string listed = str("system.", kName);
-  auto& ignored = reading.ignored;
-  if (ignored.size() < kMostIgnored &&
-      std::find(ignored.begin(), ignored.end(), listed) == ignored.end()) {
-    ignored.push_back(listed);
-  }
+  reading.ignore(str("system.", kName));
   const std::size_t end = text.find('\n');
-  return end == text.npos ? "" : text.substr(end + 1);
+  return end == text.npos ? std::string_view() : text.substr(end + 1);
 }
 
 void read_system(Fields& holder, std::string_view key, std::vector<Message>& out) {
   Message message;
   message.role = Role::kSystem;
-  const auto add_text = [&](std::string text) {
-    text = without_billing_line(std::move(text), holder.reading());
-    if (!text.empty()) message.content.push_back(text_part(std::move(text)));
+  const auto add_text = [&](const std::string& text) {
+    const std::string_view kept = without_billing_line(text, holder.reading());
+    if (!kept.empty()) message.content.push_back(ContentPart::of_text(std::string(kept)));
   };
   read_content(holder, key, add_text, [&](Fields& block, const std::string& type) {
     if (type == "text") return add_text(read_text(block));

@@ -28,6 +28,13 @@ void Reading::refuse(std::string param, std::string message, std::string code) {
   refusal = Refusal{400, std::move(message), std::move(param), std::move(code), std::nullopt};
 }
 
+void Reading::ignore(std::string path) {
+  if (ignored.size() == kMostIgnored) return;
+  if (std::find(ignored.begin(), ignored.end(), path) == ignored.end()) {
+    ignored.push_back(std::move(path));
+  }
+}
+
 std::string shown(const Json& value) {
   constexpr std::size_t kMost = 80;
   std::string text = value.dump();
@@ -52,11 +59,7 @@ Fields::~Fields() {
   for (std::size_t i = 0; i < known_.size(); ++i) {
     if (known_[i]) continue;
     if (reading_.ignored.size() == kMostIgnored) return;
-    std::string name = without_indices(path(object_.members()[i].first));
-    if (std::find(reading_.ignored.begin(), reading_.ignored.end(), name) ==
-        reading_.ignored.end()) {
-      reading_.ignored.push_back(std::move(name));
-    }
+    reading_.ignore(without_indices(path(object_.members()[i].first)));
   }
 }
 

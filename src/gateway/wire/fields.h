@@ -23,6 +23,8 @@ struct Reading {
 
   bool ok() const { return !refusal.has_value(); }
   void refuse(std::string param, std::string message, std::string code = "");
+  // Lists what has no effect, under its path without indices, once and within the bound.
+  void ignore(std::string path);
 };
 
 // One object. Fields that are null count as absent, as clients send them. After a refusal every

@@ -1,6 +1,5 @@
 #include "gateway/wire/openai_messages.h"
 
-#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
@@ -15,10 +14,6 @@ using Kind = ContentPart::Kind;
 
 constexpr std::string_view kUnsupportedValue = "unsupported_value";
 constexpr std::size_t kLongestName = 128;
-
-ContentPart text_part(std::string text) {
-  return {.kind = Kind::kText, .text = std::move(text), .type_name = "text"};
-}
 
 std::optional<Role> read_role(Fields& fields) {
   const std::string name = fields.required_string("role");
@@ -41,10 +36,10 @@ void read_part(const Json& value, std::string where, Role role, Reading& reading
   std::string type = part.required_string("type");
   if (!reading.ok()) return;
   if (type == "text") {
-    out.push_back(text_part(part.required_string("text")));
+    out.push_back(ContentPart::of_text(part.required_string("text")));
     part.pass("cache_control");
   } else if (type == "refusal" && role == Role::kAssistant) {
-    out.push_back(text_part(part.required_string("refusal")));
+    out.push_back(ContentPart::of_text(part.required_string("refusal")));
   } else if (role == Role::kTool) {
     part.pass_all();
     const Kind kind = kind_of(type);
@@ -65,7 +60,7 @@ void read_content(Fields& fields, Message& message) {
     return;
   }
   if (content->is_string()) {
-    message.content.push_back(text_part(content->text()));
+    message.content.push_back(ContentPart::of_text(content->text()));
     return;
   }
   if (!content->is_array()) {
@@ -128,7 +123,8 @@ void read_calls(Fields& fields, std::vector<ToolCall>& out) {
 
 void read_assistant(Fields& fields, bool last, Message& message) {
   // A refusal is what the assistant said.
-  if (auto refusal = fields.string("refusal")) message.content.push_back(text_part(*refusal));
+  if (auto refusal = fields.string("refusal"))
+    message.content.push_back(ContentPart::of_text(*refusal));
   const auto reasoning = fields.string("reasoning");  // the name that vLLM and OpenRouter use
   const auto reasoning_content = fields.string("reasoning_content");
   message.reasoning = reasoning_content ? *reasoning_content : reasoning.value_or("");
@@ -166,15 +162,6 @@ Message read_message(const Json& value, std::string where, bool last, Reading& r
   return message;
 }
 
-bool is_function_name(std::string_view name) {
-  constexpr std::string_view kOthers = "_-.:/";
-  return !name.empty() && name.size() <= kLongestName &&
-         std::all_of(name.begin(), name.end(), [&](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  kOthers.find(c) != std::string_view::npos;
-         });
-}
-
 void read_tool(const Json& value, std::string where, Reading& reading, std::vector<ToolSpec>& out) {
   Fields fields(value, std::move(where), reading);
   const Json* object = function_of(fields);
@@ -194,9 +181,10 @@ void read_tool(const Json& value, std::string where, Reading& reading, std::vect
 
 std::string read_function_name(Fields& function) {
   std::string name = function.required_string("name");
-  if (function.reading().ok() && !is_function_name(name)) {
-    function.refuse("name",
-                    str("1 to ", kLongestName, " letters, digits and characters of \"_-.:/\""));
+  constexpr std::string_view kOthers = "_-.:/";
+  if (function.reading().ok() && !is_name(name, kOthers, kLongestName)) {
+    function.refuse(
+        "name", str("1 to ", kLongestName, " letters, digits and characters of \"", kOthers, "\""));
   }
   return name;
 }

@@ -116,7 +116,7 @@ void read_reasoning(Fields& body, Conversation& conversation) {
     if (!summary) continue;
     if (*summary != "auto" && *summary != "concise" && *summary != "detailed")
       reasoning.refuse(key, "auto, concise or detailed");
-    note_ignored(body.reading(), reasoning.path(key));
+    body.reading().ignore(reasoning.path(key));
   }
   reasoning.unsupported("mode", "the only mode is standard", "\"standard\"");
   const auto context = reasoning.string("context");
@@ -156,7 +156,7 @@ void read_text(Fields& body, Request& request) {
   const auto verbosity = text.string("verbosity");
   if (!verbosity || *verbosity == "medium") return;
   if (*verbosity != "low" && *verbosity != "high") text.refuse("verbosity", "low, medium or high");
-  note_ignored(body.reading(), "text.verbosity");
+  body.reading().ignore("text.verbosity");
 }
 
 // The model reads every tool in one order of keys, so that clients that differ in it share prompts.
@@ -168,7 +168,7 @@ void read_tool(const Json& object, std::string where, Reading& reading, Request&
   const std::string name = read_function_name(tool);
   const auto description = tool.string("description");
   const Json* parameters = tool.object("parameters");
-  if (tool.boolean("strict").value_or(false)) note_ignored(reading, "tools[].strict");
+  if (tool.boolean("strict").value_or(false)) reading.ignore("tools[].strict");
 
   Json function = Json::object({{"name", Json::string(name)}});
   if (description) function.set("description", Json::string(*description));
@@ -194,7 +194,7 @@ void read_tools(Fields& body, Request& request) {
     request.conversation.tools.clear();
   }
   if (!body.boolean("parallel_tool_calls").value_or(true))
-    note_ignored(body.reading(), "parallel_tool_calls");
+    body.reading().ignore("parallel_tool_calls");
 }
 
 void read_metadata(Fields& body, Json& metadata) {

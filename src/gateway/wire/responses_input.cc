@@ -19,10 +19,6 @@ bool among(std::string_view type, Types types) {
   return std::find(types.begin(), types.end(), type) != types.end();
 }
 
-ContentPart text_part(std::string text) {
-  return {.kind = ContentPart::Kind::kText, .text = std::move(text), .type_name = "text"};
-}
-
 void append_text(std::string& to, const std::string& text) {
   if (!to.empty() && !text.empty()) to += "\n\n";
   to += text;
@@ -62,10 +58,10 @@ std::vector<ContentPart> read_content(Fields& item, std::string_view key, Types 
   std::vector<ContentPart> content;
   if (!value) return content;
   if (value->is_string()) {
-    content.push_back(text_part(value->text()));
+    content.push_back(ContentPart::of_text(value->text()));
   } else if (value->is_array()) {
     for (std::string& text : read_parts(item, key, *value, types))
-      content.push_back(text_part(std::move(text)));
+      content.push_back(ContentPart::of_text(std::move(text)));
   } else {
     item.refuse(key, "a string or an array of parts");
   }
@@ -108,7 +104,7 @@ class InputReader {
     Message system;
     system.role = Role::kSystem;
     if (instructions && !instructions->empty())
-      system.content.push_back(text_part(std::move(*instructions)));
+      system.content.push_back(ContentPart::of_text(std::move(*instructions)));
     for (auto it = messages_.begin(); it != end; ++it) {
       std::move(it->content.begin(), it->content.end(), std::back_inserter(system.content));
     }
@@ -150,7 +146,7 @@ class InputReader {
     if (text.empty() && packed) {
       const auto unpacked = unpack_reasoning(*packed);
       if (unpacked) text = *unpacked;
-      if (!unpacked) note_ignored(item.reading(), "input[].encrypted_content");
+      if (!unpacked) item.reading().ignore("input[].encrypted_content");
     }
     if (text.empty()) text = summary;
     if (!text.empty()) append_text(assistant().reasoning, text);
@@ -207,13 +203,6 @@ std::vector<Message> read_responses_input(Fields& body) {
                           "function_call_output that it can answer.");
   }
   return messages;
-}
-
-void note_ignored(Reading& reading, std::string path) {
-  auto& ignored = reading.ignored;
-  if (ignored.size() == kMostIgnored) return;
-  if (std::find(ignored.begin(), ignored.end(), path) == ignored.end())
-    ignored.push_back(std::move(path));
 }
 
 }  // namespace plumb::wire

@@ -20,8 +20,4 @@ namespace plumb::wire {
 //   - Somebody has to be answered: the last message is never the assistant's.
 std::vector<Message> read_responses_input(Fields& body);
 
-// Lists what is known and has no effect, under its path without indices, as Fields lists the
-// unknown.
-void note_ignored(Reading& reading, std::string path);
-
 }  // namespace plumb::wire
