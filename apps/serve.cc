@@ -23,18 +23,20 @@ ServedFacts facts_of(const Stack& stack, const ServeOptions& options) {
           config_digest(options)};
 }
 
-MetricsOptions metrics_options(const Stack& stack, const ServeOptions& options) {
+MetricsOptions metrics_options(const Stack& stack, const ServeOptions& options,
+                               const ServedFacts& facts) {
   MetricsOptions metrics;
   metrics.model = stack.name;
   for (const auto& [alias, model] : options.aliases) {
     if (alias != "*") metrics.aliases.push_back(alias);
   }
   metrics.page_tokens = stack.model->state_layout().page_tokens;
-  metrics.facts = facts_of(stack, options);
+  metrics.facts = facts;
   return metrics;
 }
 
-Result<ServiceOptions> service_options(const Stack& stack, const ServeOptions& options) {
+Result<ServiceOptions> service_options(const Stack& stack, const ServeOptions& options,
+                                       const ServedFacts& facts) {
   ServiceOptions service;
   PLUMB_TRY(keys, ApiKeys::create(options.keys));
   service.keys = std::move(keys);
@@ -44,8 +46,7 @@ Result<ServiceOptions> service_options(const Stack& stack, const ServeOptions& o
   service.max_body = options.max_body;
   service.request_timeout = options.request_timeout;
   service.cors_origins = options.cors_origins;
-  service.config_digest = config_digest(options);
-  service.log_content = options.log.content;
+  service.config_digest = facts.config_digest;
   return service;
 }
 
@@ -67,16 +68,17 @@ Result<std::unique_ptr<Serving>> start(const ServeOptions& options) {
   stack_options.plan = true;
   PLUMB_TRY(stack, open_stack(stack_options));
   s->stack = std::move(stack);
-  s->metrics = std::make_unique<Metrics>(metrics_options(*s->stack, options));
+  const ServedFacts facts = facts_of(*s->stack, options);
+  s->metrics = std::make_unique<Metrics>(metrics_options(*s->stack, options, facts));
   if (!options.log.path.empty()) {
-    PLUMB_TRY(log, RequestLog::open(options.log, facts_of(*s->stack, options)));
+    PLUMB_TRY(log, RequestLog::open(options.log, facts));
     s->log = std::move(log);
   }
   if (!options.record.empty()) {
     PLUMB_TRY(records, RecordStore::open(options.record));
     s->records = std::move(records);
   }
-  PLUMB_TRY(service, service_options(*s->stack, options));
+  PLUMB_TRY(service, service_options(*s->stack, options, facts));
   s->service = std::make_unique<Service>(*s->stack->provider, std::move(service), *s->metrics,
                                          s->log.get(), s->records.get());
   PLUMB_TRY(server, HttpServer::listen(options.http, *s->service));

@@ -1,6 +1,8 @@
 // One request under way: what the steps of serving it tell each other.
 #pragma once
 
+#include <chrono>
+
 #include "gateway/wire/wire.h"
 #include "server/chat_answer.h"
 #include "server/http.h"
@@ -10,6 +12,10 @@
 #include "server/trace.h"
 
 namespace plumb {
+
+inline double ms_between(Moment from, Moment to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
 
 // Shared by the service and the answer's callbacks; used on one thread at a time.
 struct Exchange {

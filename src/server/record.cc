@@ -1,14 +1,17 @@
 #include "server/record.h"
 
-#include <algorithm>
 #include <atomic>
+#include <charconv>
+#include <limits>
 #include <stop_token>
 #include <thread>
 
 #include "base/channel.h"
 #include "base/file.h"
 #include "base/strings.h"
+#include "gateway/wire/fields.h"
 #include "gateway/wire/formats.h"
+#include "server/trace.h"
 
 namespace plumb {
 namespace {
@@ -24,63 +27,39 @@ Json integers(const std::vector<int>& values) {
   return Json::array(std::move(items));
 }
 
-// Reads the fields of one record; the first wrong one is the error.
-class Reader {
- public:
-  Reader(const Json& object, std::string_view what) : object_(object), what_(what) {}
+// 64 bits do not fit a JSON integer.
+std::uint64_t read_seed(wire::Fields& in) {
+  const std::string text = in.required_string("seed");
+  std::uint64_t seed = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  if (error != std::errc() || end != text.data() + text.size())
+    in.refuse("seed", "64 bits as digits");
+  return seed;
+}
 
-  std::string string(std::string_view key) {
-    const Json* value = object_.find(key);
-    if (value && value->is_string()) return value->text();
-    return wrong(key, "a string"), std::string();
-  }
-  std::int64_t integer(std::string_view key) {
-    const Json* value = object_.find(key);
-    if (const auto number = value ? value->as_int() : std::nullopt) return *number;
-    return wrong(key, "an integer"), 0;
-  }
-  // 64 bits do not fit as_int().
-  std::uint64_t seed(std::string_view key) {
-    const std::string text = string(key);
-    std::uint64_t out = 0;
-    for (const char c : text) {
-      if (c < '0' || c > '9' || text.size() > 20) return wrong(key, "digits"), 0;
-      out = out * 10 + static_cast<std::uint64_t>(c - '0');
-    }
-    return out;
-  }
-  std::vector<int> ints(std::string_view key) {
-    std::vector<int> out;
-    const Json* value = object_.find(key);
-    if (!value || !value->is_array()) return wrong(key, "an array"), out;
-    for (const Json& item : value->items()) {
-      const auto number = item.as_int();
-      if (!number || *number < 0 || *number > (1 << 30)) return wrong(key, "small integers"), out;
-      out.push_back(static_cast<int>(*number));
-    }
-    return out;
-  }
-  void wrong(std::string_view key, std::string_view expected) {
-    if (!error_)
-      error_ = Error{Code::kCorrupt,
-                     str(what_, ": ", key, " is wrong or missing, expected ", expected, ".")};
-  }
-  const std::optional<Error>& error() const { return error_; }
+std::int64_t read_count(wire::Fields& in, std::string_view key) {
+  in.required(key);
+  return in.integer(key, 0, std::numeric_limits<std::int64_t>::max()).value_or(0);
+}
 
- private:
-  const Json& object_;
-  std::string_view what_;
-  std::optional<Error> error_;
-};
+std::vector<int> read_ints(wire::Fields& in, std::string_view key) {
+  std::vector<int> out;
+  in.required(key);
+  const Json* array = in.array(key);
+  if (!array) return out;
+  for (const Json& item : array->items()) {
+    const auto number = item.as_int();
+    if (!number || *number < 0 || *number > (1 << 30)) {
+      in.refuse(key, "small integers");
+      return {};
+    }
+    out.push_back(static_cast<int>(*number));
+  }
+  return out;
+}
 
 // Ids name files.
-bool is_id(const std::string& id) {
-  return !id.empty() && id.size() <= 128 && id.front() != '.' &&
-         std::all_of(id.begin(), id.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                  c == '-' || c == '_' || c == '.';
-         });
-}
+bool is_id(const std::string& id) { return is_request_id(id) && id.front() != '.'; }
 
 std::filesystem::path path_of(const std::filesystem::path& directory, const std::string& id) {
   return directory / (id + ".json");
@@ -198,35 +177,38 @@ std::string record_text(const Record& r) {
 
 Result<Record> parse_record(std::string_view text, std::string_view what) {
   PLUMB_TRY(object, parse_json(text, what, kLimits));
-  Reader in(object, what);
+  wire::Reading reading;
   Record r;
-  if (in.string("kind") != kKind) in.wrong("kind", kKind);
-  r.id = in.string("id");
-  r.at = in.string("at");
-  r.format = in.string("format");
-  r.model = in.string("model");
-  r.fingerprint = in.string("weights");
-  r.tokenizer = in.string("tokenizer");
-  r.numerics = in.string("numerics");
-  r.build = in.string("build");
-  r.config = in.string("config");
-  r.seed = in.seed("seed");
-  r.head.unique = in.string("unique");
-  r.head.created = in.integer("created");
-  r.head.model = in.string("told_model");
-  r.head.fingerprint = in.string("told_fingerprint");
-  r.cached = in.ints("cached");
-  const std::vector<int> order = in.ints("order");
-  if (order.size() % 2 != 0) in.wrong("order", "pairs");
-  for (std::size_t i = 0; i + 1 < order.size(); i += 2) {
-    if (static_cast<std::size_t>(order[i]) >= r.cached.size())
-      in.wrong("order", "choices that there are");
-    r.order.emplace_back(order[i], order[i + 1]);
+  {
+    wire::Fields in(object, "", reading);
+    if (in.required_string("kind") != kKind) in.refuse("kind", kKind);
+    r.id = in.required_string("id");
+    r.at = in.required_string("at");
+    r.format = in.required_string("format");
+    r.model = in.required_string("model");
+    r.fingerprint = in.required_string("weights");
+    r.tokenizer = in.required_string("tokenizer");
+    r.numerics = in.required_string("numerics");
+    r.build = in.required_string("build");
+    r.config = in.required_string("config");
+    r.seed = read_seed(in);
+    r.head.unique = in.required_string("unique");
+    r.head.created = read_count(in, "created");
+    r.head.model = in.required_string("told_model");
+    r.head.fingerprint = in.required_string("told_fingerprint");
+    r.cached = read_ints(in, "cached");
+    const std::vector<int> order = read_ints(in, "order");
+    if (order.size() % 2 != 0) in.refuse("order", "pairs");
+    for (std::size_t i = 0; i + 1 < order.size(); i += 2) {
+      if (static_cast<std::size_t>(order[i]) >= r.cached.size())
+        in.refuse("order", "choices that there are");
+      r.order.emplace_back(order[i], order[i + 1]);
+    }
+    r.sha256 = in.required_string("sha256");
+    r.bytes = static_cast<std::uint64_t>(read_count(in, "bytes"));
+    r.body = in.required_string("request");
   }
-  r.sha256 = in.string("sha256");
-  r.bytes = static_cast<std::uint64_t>(in.integer("bytes"));
-  r.body = in.string("request");
-  if (in.error()) return *in.error();
+  if (!reading.ok()) return Error{Code::kCorrupt, str(what, ": ", reading.refusal->message)};
   return r;
 }
 

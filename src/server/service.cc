@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <utility>
 
 #include "base/digest.h"
@@ -19,10 +20,6 @@ namespace plumb {
 namespace {
 
 using std::chrono::duration_cast;
-
-double seconds_between(Moment from, Moment to) {
-  return std::chrono::duration<double>(to - from).count();
-}
 
 bool is_anthropic_client(const HttpRequest& request) {
   return !request.header("anthropic-version").empty();
@@ -53,22 +50,13 @@ Service::Service(Provider& provider, ServiceOptions options, Metrics& metrics, R
 
 HttpHandler::Admission Service::admit(const HttpRequest& head) {
   const Found found = find_route(head.method, head.path);
-  const auto refused = [&](wire::Refusal refusal, RefusalCause cause) {
+  const auto refused = [&](const wire::Refusal& refusal, RefusalCause cause) {
     const auto exchange = begin(head, found);
     exchange->record.refused = cause;
     return Admission{this->refusal(exchange, refusal), 0};
   };
   if (head.method == "OPTIONS") return {nullptr, 0};
-  if (!found.route && !found.allowed.empty()) {
-    return refused({405, str(head.path, " takes ", found.allowed, ", not ", head.method, "."), "",
-                    "method_not_allowed", std::nullopt},
-                   RefusalCause::kNotFound);
-  }
-  if (!found.route) {
-    return refused(
-        {404, str("There is no ", head.method, " ", head.path, "."), "", "not_found", std::nullopt},
-        RefusalCause::kNotFound);
-  }
+  if (!found.route) return {refuse_no_route(begin(head, found)), 0};
   if (!found.route->open) {
     const auto access = options_.keys.access(head, found.route->scope);
     if (access.verdict != ApiKeys::Verdict::kGranted) {
@@ -158,7 +146,7 @@ std::unique_ptr<Answer> Service::refuse(int status, const std::string& message,
 // Once per request, when its answer is decided.
 void Service::finish(Exchange& e) {
   if (std::exchange(e.finished, true)) return;
-  e.record.total_ms = 1000 * seconds_between(e.received, std::chrono::steady_clock::now());
+  e.record.total_ms = ms_between(e.received, std::chrono::steady_clock::now());
   metrics_.request_done(e.record);
   if (log_) log_->write(e.record);
 }
@@ -176,8 +164,7 @@ std::unique_ptr<Answer> Service::handle(HttpRequest request) {
   }
   const Found found = find_route(request.method, request.path);
   const auto exchange = begin(std::move(request), found);
-  if (!found.route) return refuse(404, "There is no such path.", exchange->request);
-  return dispatch(exchange);
+  return found.route ? dispatch(exchange) : refuse_no_route(exchange);
 }
 
 std::unique_ptr<Answer> Service::dispatch(const Shared& e) {
@@ -217,7 +204,7 @@ std::unique_ptr<Answer> Service::dispatch(const Shared& e) {
     case Endpoint::kOpenApi:
       return whole(e, 200, std::string(openapi_document()));
   }
-  return refuse(404, "There is no such path.", e->request);
+  return refuse_no_route(e);
 }
 
 Result<Json> Service::parse_body(const Exchange& e) const {
@@ -256,6 +243,17 @@ int Service::retry_after_s() const {
 
 // --- small endpoints ---
 
+std::unique_ptr<Answer> Service::refuse_no_route(const Shared& e) {
+  const auto& [method, path] = std::tie(e->request.method, e->request.path);
+  const std::string& allowed = e->found.allowed;
+  e->record.refused = RefusalCause::kNotFound;
+  if (allowed.empty()) {
+    return refusal(e, {404, str("There is no ", method, " ", path, "."), "", "not_found", {}});
+  }
+  return refusal(
+      e, {405, str(path, " takes ", allowed, ", not ", method, "."), "", "method_not_allowed", {}});
+}
+
 std::unique_ptr<Answer> Service::refuse_error(const Shared& e, const Error& error) {
   e->record.refused = refusal_cause(error.code);
   wire::Refusal refusal = wire::refusal_of(error);
@@ -269,49 +267,47 @@ std::unique_ptr<Answer> Service::refuse_parsed(const Shared& e, const wire::Refu
   return this->refusal(e, refusal);
 }
 
-std::unique_ptr<Answer> Service::count_tokens(const Shared& e) {
+template <class Parse, class Reply>
+std::unique_ptr<Answer> Service::small_call(const Shared& e, Parse parse, Reply reply) {
   auto body = parse_body(*e);
   if (!body) return refuse_error(e, body.error());
-  auto parsed = wire::parse_anthropic_count(*body, options_.defaults);
+  auto parsed = parse(*body);
   if (auto* refusal = std::get_if<wire::Refusal>(&parsed)) return refuse_parsed(e, *refusal);
-  const auto& count = std::get<wire::CountCall>(parsed);
-  e->record.ignored = count.ignored;
-  e->record.model_asked = count.model;
-  const auto card = resolve(count.model);
+  const auto& call = std::get<0>(parsed);
+  e->record.ignored = call.ignored;
+  e->record.model_asked = call.model;
+  const auto card = resolve(call.model);
   if (!card) return refuse_error(e, card.error());
-  const auto tokens = provider_.tokenize(card->name, count.prompt);
-  if (!tokens) return refuse_error(e, tokens.error());
-  return whole(e, 200, wire::anthropic_count(static_cast<std::int64_t>(tokens->size())));
+  Result<std::string> text = reply(call, *card);
+  if (!text) return refuse_error(e, text.error());
+  return whole(e, 200, *std::move(text));
+}
+
+std::unique_ptr<Answer> Service::count_tokens(const Shared& e) {
+  return small_call(
+      e, [this](const Json& body) { return wire::parse_anthropic_count(body, options_.defaults); },
+      [this](const wire::CountCall& call, const ModelCard& card) -> Result<std::string> {
+        PLUMB_TRY(tokens, provider_.tokenize(card.name, call.prompt));
+        return wire::anthropic_count(static_cast<std::int64_t>(tokens.size()));
+      });
 }
 
 std::unique_ptr<Answer> Service::tokenize(const Shared& e) {
-  auto body = parse_body(*e);
-  if (!body) return refuse_error(e, body.error());
-  auto parsed = wire::parse_tokenize(*body, options_.defaults);
-  if (auto* refusal = std::get_if<wire::Refusal>(&parsed)) return refuse_parsed(e, *refusal);
-  const auto& call = std::get<wire::TokenizeCall>(parsed);
-  e->record.ignored = call.ignored;
-  e->record.model_asked = call.model;
-  const auto card = resolve(call.model);
-  if (!card) return refuse_error(e, card.error());
-  const auto tokens = provider_.tokenize(card->name, call.prompt);
-  if (!tokens) return refuse_error(e, tokens.error());
-  return whole(e, 200, wire::tokenize_reply(call, *tokens, card->context));
+  return small_call(
+      e, [this](const Json& body) { return wire::parse_tokenize(body, options_.defaults); },
+      [this](const wire::TokenizeCall& call, const ModelCard& card) -> Result<std::string> {
+        PLUMB_TRY(tokens, provider_.tokenize(card.name, call.prompt));
+        return wire::tokenize_reply(call, tokens, card.context);
+      });
 }
 
 std::unique_ptr<Answer> Service::detokenize(const Shared& e) {
-  auto body = parse_body(*e);
-  if (!body) return refuse_error(e, body.error());
-  auto parsed = wire::parse_detokenize(*body);
-  if (auto* refusal = std::get_if<wire::Refusal>(&parsed)) return refuse_parsed(e, *refusal);
-  const auto& call = std::get<wire::DetokenizeCall>(parsed);
-  e->record.ignored = call.ignored;
-  e->record.model_asked = call.model;
-  const auto card = resolve(call.model);
-  if (!card) return refuse_error(e, card.error());
-  const auto text = provider_.detokenize(card->name, call.tokens);
-  if (!text) return refuse_error(e, text.error());
-  return whole(e, 200, wire::detokenize_reply(*text));
+  return small_call(
+      e, wire::parse_detokenize,
+      [this](const wire::DetokenizeCall& call, const ModelCard& card) -> Result<std::string> {
+        PLUMB_TRY(text, provider_.detokenize(card.name, call.tokens));
+        return wire::detokenize_reply(text);
+      });
 }
 
 std::unique_ptr<Answer> Service::models(const Shared& e) {

@@ -35,7 +35,6 @@ struct ServiceOptions {
   std::chrono::milliseconds request_timeout{0};  // 0: none
   std::vector<std::string> cors_origins;         // "*": any
   std::string config_digest;
-  bool log_content = false;
 };
 
 // Every endpoint over a provider. All it borrows must outlive it and its answers. Thread-safe.
@@ -65,6 +64,10 @@ class Service final : public HttpHandler {
   std::unique_ptr<Answer> count_tokens(const Shared& exchange);
   std::unique_ptr<Answer> tokenize(const Shared& exchange);
   std::unique_ptr<Answer> detokenize(const Shared& exchange);
+  // What these have in common: parse(body) gives the call or a wire::Refusal, reply(call, card) the
+  // reply's text or an Error.
+  template <class Parse, class Reply>
+  std::unique_ptr<Answer> small_call(const Shared& exchange, Parse parse, Reply reply);
   std::unique_ptr<Answer> models(const Shared& exchange);
 
   // service_chat.cc
@@ -84,6 +87,7 @@ class Service final : public HttpHandler {
   std::unique_ptr<Answer> whole(const Shared& exchange, int status, std::string body,
                                 std::string_view type = "application/json");
   std::unique_ptr<Answer> refusal(const Shared& exchange, const wire::Refusal& refusal);
+  std::unique_ptr<Answer> refuse_no_route(const Shared& exchange);
   std::unique_ptr<Answer> refuse_error(const Shared& exchange, const Error& error);
   std::unique_ptr<Answer> refuse_parsed(const Shared& exchange, const wire::Refusal& refusal);
   void finish(Exchange& exchange);

@@ -11,10 +11,6 @@
 namespace plumb {
 namespace {
 
-double ms_between(Moment from, Moment to) {
-  return std::chrono::duration<double, std::milli>(to - from).count();
-}
-
 std::uint64_t drawn_seed() {
   std::uint64_t seed = 0;
   system_random(std::as_writable_bytes(std::span(&seed, 1)));
@@ -145,7 +141,9 @@ std::unique_ptr<Answer> Service::answer(const Shared& e, const wire::Call& call,
   options.token_written = [this](Moment announced, Moment now) {
     metrics_.written(now - announced);
   };
-  options.done = [this, e, card, head](const CallOutcome& outcome) { done(*e, card, head, outcome); };
+  options.done = [this, e, card, head](const CallOutcome& outcome) {
+    done(*e, card, head, outcome);
+  };
   return chat_answer(std::move(streams), call.writer(head), std::move(options));
 }
 

@@ -1,13 +1,9 @@
 #include "gateway/wire/anthropic_models.h"
 
-#include <algorithm>
-
 #include "base/json.h"
 
 namespace plumb::wire {
 namespace {
-
-using Aliases = std::vector<std::pair<std::string, std::string>>;
 
 // A model's date of release is not known here, for which the API has the beginning of time. What
 // the model can do is not known either: no capabilities.
@@ -23,14 +19,10 @@ Json model_json(const std::string& id, const ModelCard& card) {
                        {"capabilities", Json()}});
 }
 
-std::vector<Json> list(const std::vector<ModelCard>& cards, const Aliases& aliases) {
+std::vector<Json> list(const std::vector<ModelCard>& cards, const ModelAliases& aliases) {
   std::vector<Json> models;
-  for (const ModelCard& card : cards) models.push_back(model_json(card.name, card));
-  for (const auto& [name, model] : aliases) {
-    const auto card =
-        std::find_if(cards.begin(), cards.end(),
-                     [&target = model](const ModelCard& c) { return c.name == target; });
-    if (card != cards.end()) models.push_back(model_json(name, *card));
+  for (const auto& [name, card] : named_models(cards, aliases)) {
+    models.push_back(model_json(name, *card));
   }
   return models;
 }
@@ -39,7 +31,7 @@ Json id_of(const Json& model) { return *model.find("id"); }
 
 }  // namespace
 
-std::string anthropic_models(const std::vector<ModelCard>& cards, const Aliases& aliases) {
+std::string anthropic_models(const std::vector<ModelCard>& cards, const ModelAliases& aliases) {
   std::vector<Json> models = list(cards, aliases);
   const Json first = models.empty() ? Json() : id_of(models.front());
   const Json last = models.empty() ? Json() : id_of(models.back());
@@ -51,7 +43,7 @@ std::string anthropic_models(const std::vector<ModelCard>& cards, const Aliases&
 }
 
 std::optional<std::string> anthropic_model(const std::vector<ModelCard>& cards,
-                                           const Aliases& aliases, std::string_view name) {
+                                           const ModelAliases& aliases, std::string_view name) {
   for (const Json& model : list(cards, aliases)) {
     if (id_of(model).text() == name) return model.dump();
   }

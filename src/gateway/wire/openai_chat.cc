@@ -51,28 +51,16 @@ Parsed parse(const Json& json, const Defaults& defaults) {
   ChatReplyForm form;
   {
     Fields body(json, "", reading);
-    ChatRequest request;
-    request.sampling = defaults.sampling;
-    call.model = body.string("model").value_or("");
-    request.model = call.model;
-    request.prompt = read_conversation(body, defaults);
-    read_sampling(body, request.sampling);
+    Prompt prompt = read_conversation(body, defaults);
+    AskedFor asked = read_asked_for(body, defaults.sampling, call);
+    ChatRequest& request = asked.request;
     read_length(body, request);
     read_logprobs(body, request);
-    request.stop = read_stop(body);
-    request.ignore_end = body.boolean("ignore_eos").value_or(false);
-    const auto seed = read_seed(body);
-    call.seeded = seed.has_value();
-    const StreamWishes wishes = read_stream_wishes(body);
-    call.stream = wishes.stream;
-    form = {read_choice_count(body), wishes.stream, wishes.usage, request.report_tokens};
+    form = {asked.answers, asked.wishes.stream, asked.wishes.usage, request.report_tokens};
     read_formalities(body);
     refuse_what_is_not_offered(body);
     if (!reading.ok()) return *std::move(reading.refusal);
-    for (int i = 0; i < form.choices; ++i) {
-      call.choices.push_back(request);
-      call.choices.back().sampling.seed = seed_of_choice(seed.value_or(request.sampling.seed), i);
-    }
+    add_choices(asked, std::move(prompt), call);
   }
   call.ignored = std::move(reading.ignored);
   call.writer = [form](const ReplyHead& head) { return make_chat_writer(head, form); };

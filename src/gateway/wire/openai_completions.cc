@@ -99,38 +99,22 @@ Parsed parse(const Json& json, const Defaults& defaults) {
   CompletionReplyForm form;
   {
     Fields body(json, "", reading);
-    ChatRequest request;
-    request.sampling = defaults.sampling;
-    call.model = body.string("model").value_or("");
-    request.model = call.model;
+    AskedFor asked = read_asked_for(body, defaults.sampling, call);
+    ChatRequest& request = asked.request;
     std::vector<Prompt> prompts = read_prompts(body);
-    read_sampling(body, request.sampling);
     request.max_tokens = read_token_count(body, "max_tokens", 0).value_or(kUsualMaxTokens);
     read_logprobs(body, request);
-    request.stop = read_stop(body);
-    request.ignore_end = body.boolean("ignore_eos").value_or(false);
-    const auto seed = read_seed(body);
-    call.seeded = seed.has_value();
-    const StreamWishes wishes = read_stream_wishes(body);
-    call.stream = wishes.stream;
     form = {static_cast<int>(prompts.size()),
-            read_choice_count(body),
-            wishes.stream,
-            wishes.usage,
+            asked.answers,
+            asked.wishes.stream,
+            asked.wishes.usage,
             request.report_tokens,
             read_echo(body, prompts, request.report_tokens)};
     check_number_of_answers(body, prompts.size(), form.answers);
     read_formalities(body);
     refuse_what_is_not_offered(body, form.answers);
     if (!reading.ok()) return *std::move(reading.refusal);
-    for (const Prompt& prompt : prompts) {
-      for (int i = 0; i < form.answers; ++i) {
-        call.choices.push_back(request);
-        call.choices.back().prompt = prompt;
-        // A prompt among others has the answers that it has alone.
-        call.choices.back().sampling.seed = seed_of_choice(seed.value_or(request.sampling.seed), i);
-      }
-    }
+    for (Prompt& prompt : prompts) add_choices(asked, std::move(prompt), call);
   }
   call.ignored = std::move(reading.ignored);
   call.writer = [form = std::move(form)](const ReplyHead& head) {

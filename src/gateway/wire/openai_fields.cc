@@ -160,6 +160,32 @@ std::optional<Effort> read_effort(Fields& object, std::string_view key) {
   return effort;
 }
 
+AskedFor read_asked_for(Fields& body, const SamplingParams& usual, Call& call) {
+  AskedFor asked;
+  ChatRequest& request = asked.request;
+  call.model = body.string("model").value_or("");
+  request.model = call.model;
+  request.sampling = usual;
+  read_sampling(body, request.sampling);
+  request.stop = read_stop(body);
+  request.ignore_end = body.boolean("ignore_eos").value_or(false);
+  const auto seed = read_seed(body);
+  call.seeded = seed.has_value();
+  if (seed) request.sampling.seed = *seed;
+  asked.wishes = read_stream_wishes(body);
+  call.stream = asked.wishes.stream;
+  asked.answers = read_choice_count(body);
+  return asked;
+}
+
+void add_choices(const AskedFor& asked, Prompt prompt, Call& call) {
+  for (int i = 0; i < asked.answers; ++i) {
+    ChatRequest& choice = call.choices.emplace_back(asked.request);
+    choice.prompt = prompt;
+    choice.sampling.seed = seed_of_choice(asked.request.sampling.seed, i);
+  }
+}
+
 void read_formalities(Fields& body) {
   for (const std::string_view key : {"metadata", "user", "safety_identifier", "prompt_cache_key",
                                      "prompt_cache_retention", "request_id"}) {

@@ -43,6 +43,18 @@ struct StreamWishes {
 // stream and stream_options.
 StreamWishes read_stream_wishes(Fields& body);
 
+// What chat and raw completions begin with.
+struct AskedFor {
+  StreamWishes wishes;
+  int answers = 1;      // to one prompt
+  ChatRequest request;  // without its prompt and its length
+};
+// Reads model, sampling, stop, ignore_eos, seed, stream and n; sets the call's model, stream and
+// seeded.
+AskedFor read_asked_for(Fields& body, const SamplingParams& usual, Call& call);
+// Adds the answers to one prompt, each with the seed that it has among any others.
+void add_choices(const AskedFor& asked, Prompt prompt, Call& call);
+
 // A name of reasoning effort; nullopt: absent or wrong.
 std::optional<Effort> read_effort(Fields& object, std::string_view key);
 

@@ -17,11 +17,8 @@ Json entry(const std::string& id, const ModelCard& model, std::int64_t created) 
 std::vector<Json> entries(const std::vector<ModelCard>& models, const ModelAliases& aliases,
                           std::int64_t created) {
   std::vector<Json> out;
-  for (const ModelCard& model : models) out.push_back(entry(model.name, model, created));
-  for (const auto& [alias, name] : aliases) {
-    for (const ModelCard& model : models) {
-      if (model.name == name) out.push_back(entry(alias, model, created));
-    }
+  for (const auto& [name, card] : named_models(models, aliases)) {
+    out.push_back(entry(name, *card, created));
   }
   return out;
 }

@@ -5,16 +5,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "gateway/provider.h"
+#include "gateway/wire/model_names.h"
 
 namespace plumb::wire {
 
 // Another name of a model: alias, name.
-using ModelAliases = std::vector<std::pair<std::string, std::string>>;
-
 // GET /v1/models: every model, then every alias of one that is there. `created`: seconds since
 // 1970. Beside OpenAI's keys each entry has max_model_len and root, as vLLM's do.
 std::string openai_model_list(const std::vector<ModelCard>& models, const ModelAliases& aliases,
