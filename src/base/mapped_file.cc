@@ -104,11 +104,9 @@ void MappedFile::sequential() const {
   if (data_ != nullptr) ::madvise(data_, static_cast<std::size_t>(size_), MADV_SEQUENTIAL);
 }
 
-void MappedFile::drop(std::uint64_t offset, std::uint64_t size) const {
+void MappedFile::release(std::uint64_t offset, std::uint64_t size) const {
   const Range range = pages(offset, size);
-  if (range.size == 0) return;
-  ::madvise(range.begin, range.size, MADV_DONTNEED);
-  ::posix_fadvise(fd_, range.begin - data_, static_cast<off_t>(range.size), POSIX_FADV_DONTNEED);
+  if (range.size > 0) ::madvise(range.begin, range.size, MADV_DONTNEED);
 }
 
 }  // namespace plumb

@@ -47,9 +47,9 @@ class MappedFile {
   // Hints; ranges are clipped to the file and widened to pages. Failure of a hint is no error.
   void will_need(std::uint64_t offset, std::uint64_t size) const;  // start reading ahead
   void sequential() const;                                         // will be read once, in order
-  // Gives the pages of a range back: out of this process and, when nobody else maps them, out of
-  // the page cache. They read the same afterwards.
-  void drop(std::uint64_t offset, std::uint64_t size) const;
+  // Takes the pages of a range out of this process's memory; the page cache keeps them. They read
+  // the same afterwards.
+  void release(std::uint64_t offset, std::uint64_t size) const;
 
  private:
   struct Range {

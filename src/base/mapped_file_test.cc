@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <fstream>
 #include <string>
 
 #include "base/file.h"
@@ -28,9 +30,34 @@ TEST(MappedFile, BytesAreTheFile) {
   EXPECT_EQ(file->size(), 0u);
   moved.sequential();
   moved.will_need(1, 5);
-  moved.drop(5000, 90000);
-  moved.drop(0, ~std::uint64_t{0});
+  moved.release(5000, 90000);
+  moved.release(0, ~std::uint64_t{0});
   EXPECT_EQ(text_of(moved.bytes()), contents);
+}
+
+std::size_t resident_pages(std::span<const std::byte> bytes) {
+  std::ifstream smaps("/proc/self/smaps");
+  char head[32];
+  std::snprintf(head, sizeof head, "%zx-", reinterpret_cast<std::size_t>(bytes.data()));
+  std::string line;
+  while (std::getline(smaps, line) && !line.starts_with(head)) {
+  }
+  while (std::getline(smaps, line) && !line.starts_with("Rss:")) {
+  }
+  return std::stoul(line.substr(4)) / 4;
+}
+
+TEST(MappedFile, ReleasedPagesLeaveTheProcessAndReadTheSame) {
+  const TempDir dir;
+  const std::string contents(64 * 4096, 'q');
+  ASSERT_TRUE(write_file_atomically(dir / "f", contents));
+  const auto file = MappedFile::open(dir / "f");
+  ASSERT_TRUE(file);
+  EXPECT_EQ(text_of(file->bytes()), contents);
+  ASSERT_EQ(resident_pages(file->bytes()), 64u);
+  file->release(4096 * 2 + 1, 4096 * 30);
+  EXPECT_EQ(resident_pages(file->bytes()), 64u - 31);
+  EXPECT_EQ(text_of(file->bytes()), contents);
 }
 
 TEST(MappedFile, SlicesAreBounded) {

@@ -136,6 +136,10 @@ class MappedStore final : public WeightStore {
     PLUMB_CHECK(static_cast<std::size_t>(shard) < files_.size());
     return files_[static_cast<std::size_t>(shard)].bytes();
   }
+  void release(const StoredTensor& tensor) const override {
+    PLUMB_CHECK(static_cast<std::size_t>(tensor.shard) < files_.size());
+    files_[static_cast<std::size_t>(tensor.shard)].release(tensor.offset, tensor.bytes);
+  }
 
  private:
   // All shards are tried, so that one message names everything that must be fetched again.

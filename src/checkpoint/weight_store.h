@@ -63,6 +63,9 @@ class WeightStore {
 
   // The tensor's bytes, inside the mapping: as long as the store lives.
   std::span<const std::byte> data(const StoredTensor& tensor) const;
+  // The caller has read the tensor and will not soon again: its pages may leave this process's
+  // memory (not the page cache). data() stays valid and reads the same.
+  virtual void release(const StoredTensor& tensor) const = 0;
   // A whole shard's bytes, header included.
   virtual std::span<const std::byte> shard_data(int shard) const = 0;
 

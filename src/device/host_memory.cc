@@ -2,10 +2,13 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <limits>
 #include <new>
+#include <string>
 
 namespace plumb {
 namespace {
@@ -39,6 +42,20 @@ std::byte* host_acquire(std::size_t bytes) noexcept {
   }
   new (memory) Header{total, mapped};
   return static_cast<std::byte*>(memory) + sizeof(Header);
+}
+
+void host_populate(std::byte* begin, std::size_t bytes) noexcept {
+  constexpr std::uintptr_t kPage = 4096;  // where they are larger, the system declines
+  const auto from = reinterpret_cast<std::uintptr_t>(begin);
+  const std::uintptr_t first = from / kPage * kPage;
+  const std::uintptr_t last = (from + bytes + kPage - 1) / kPage * kPage;
+  madvise(reinterpret_cast<void*>(first), last - first, MADV_POPULATE_WRITE);
+}
+
+bool host_memory_is_uniform() {
+  std::ifstream online("/sys/devices/system/node/online");
+  std::string nodes;
+  return !std::getline(online, nodes) || nodes.find_first_of(",-") == nodes.npos;
 }
 
 void host_release(std::byte* data) noexcept {

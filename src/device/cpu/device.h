@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/thread_pool.h"
 #include "device/cpu/kernels.h"
+#include "device/cpu/weight_memory.h"
 #include "device/ref/device.h"
 
 namespace plumb {
@@ -33,7 +33,7 @@ class CpuDevice final : public RefDevice {
   std::string name_;
   ThreadPool pool_;
   CpuKernels kernels_;
-  std::vector<Buffer> tiled_;
+  cpu::WeightMemory weights_;
 };
 
 }  // namespace plumb

@@ -41,6 +41,10 @@ class RowPlace {
     return group(g) + width_ * shape_.scales() + (index * width_ + sub_) * kUnitBytes;
   }
   std::size_t unit_stride() const { return width_ * kUnitBytes; }
+  // From a group to the next one.
+  std::size_t group_stride() const {
+    return width_ * (shape_.scales() + shape_.codes(shape_.group_cols));
+  }
   // Byte offset of the element at `col` (of the byte with it and its neighbour when 4-bit).
   std::size_t code(int col) const {
     const int within = (col % shape_.group_cols) % shape_.unit_cols();
@@ -48,10 +52,7 @@ class RowPlace {
   }
 
  private:
-  std::size_t group(int g) const {
-    return start_ + width_ * static_cast<std::size_t>(g) *
-                        (shape_.scales() + shape_.codes(shape_.group_cols));
-  }
+  std::size_t group(int g) const { return start_ + static_cast<std::size_t>(g) * group_stride(); }
 
   TileShape shape_;
   int tile_;
@@ -74,14 +75,20 @@ Status tile_scales(const WeightView& host, const TileShape& shape, int row, std:
   const auto bytes = static_cast<std::size_t>(shape.scale_bytes);
   const auto first = static_cast<std::size_t>(row / host.format.block_rows) *
                      static_cast<std::size_t>(shape.groups());
-  for (int g = 0; g < shape.groups(); ++g) {
-    const std::byte* from = host.scales + (first + static_cast<std::size_t>(g)) * bytes;
-    if (bytes == 1 && static_cast<int>(*from) > kLargestScaleCode) {
-      return corrupt(*from == std::byte{255} ? "a scale that is NaN" : "a scale above 2^119", row);
-    }
-    std::memcpy(to + place.scale(g), from, bytes);
+  const std::byte* from = host.scales + first * bytes;
+  const std::size_t stride = place.group_stride();
+  to += place.scale(0);
+  if (bytes == sizeof(float)) {
+    for (int g = 0; g < shape.groups(); ++g, to += stride) std::memcpy(to, from + 4 * g, 4);
+    return {};
   }
-  return {};
+  auto largest = std::byte{0};
+  for (int g = 0; g < shape.groups(); ++g, to += stride) {
+    *to = from[g];
+    largest = std::max(largest, from[g]);
+  }
+  if (static_cast<int>(largest) <= kLargestScaleCode) return {};
+  return corrupt(largest == std::byte{255} ? "a scale that is NaN" : "a scale above 2^119", row);
 }
 
 // The four bytes of a row and a unit, to their places.
@@ -93,7 +100,65 @@ void put_dword(const std::byte* from, std::size_t bytes, int lane, std::byte* un
   if (Bits == 8) std::memcpy(unit + byte_in_unit(Bits, lane, 2), dword + 2, 2);
 }
 
-// Rows first .. first + count - 1 of one tile. Reads 16 rows side by side and writes in order.
+using Quad = std::uint32_t __attribute__((vector_size(16)));
+using Words = std::uint16_t __attribute__((vector_size(16)));
+
+Quad load_quad(const std::byte* p) {
+  Quad v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+// 16 bytes of each of four rows, as they stand in four units.
+template <int Bits>
+void transpose(const std::byte* rows, std::size_t stride, Quad (&out)[4]) {
+  const Quad a = load_quad(rows), b = load_quad(rows + stride);
+  const Quad c = load_quad(rows + 2 * stride), d = load_quad(rows + 3 * stride);
+  const Quad ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const Quad cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const Quad ab_next = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Quad cd_next = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  out[0] = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+  out[1] = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+  out[2] = __builtin_shufflevector(ab_next, cd_next, 0, 1, 4, 5);
+  out[3] = __builtin_shufflevector(ab_next, cd_next, 2, 3, 6, 7);
+  if (Bits != 8) return;
+  for (Quad& q : out) {
+    const auto w = reinterpret_cast<Words>(q);
+    q = reinterpret_cast<Quad>(__builtin_shufflevector(w, w, 0, 2, 4, 6, 1, 3, 5, 7));
+  }
+}
+
+// A whole tile, 16 bytes of a row at a time, as far as groups and rows are made of such pieces.
+// Gives the first column that is left.
+template <int Bits>
+int spread_tile(const WeightView& host, const TileShape& shape, int first, std::byte* to) {
+  constexpr int kCols = 128 / Bits, kAtOnce = 4;
+  if (shape.group_cols % kCols != 0 && shape.groups() > 1) return 0;
+  const RowPlace place(shape, first);
+  const std::size_t stride = row_bytes(host.format, host.cols);
+  const std::byte* rows = host.data + static_cast<std::size_t>(first) * stride;
+  const int pieces = host.cols / kCols;
+  for (int p = 0; p < pieces; p += kAtOnce) {
+    const int some = std::min(kAtOnce, pieces - p);
+    std::byte* unit[kAtOnce];
+    for (int i = 0; i < some; ++i) unit[i] = to + place.unit((p + i) * kCols);
+    // A line of a row at a time: rows often lie so far apart that lines of few of them stay near.
+    for (std::size_t lane = 0; lane < kTileRows; lane += 4) {
+      for (int i = 0; i < some; ++i) {
+        Quad dwords[4];
+        transpose<Bits>(rows + lane * stride + static_cast<std::size_t>(p + i) * 16, stride,
+                        dwords);
+        for (std::size_t j = 0; j < 4; ++j) {
+          std::memcpy(unit[i] + j * place.unit_stride() + lane * 4, &dwords[j], 16);
+        }
+      }
+    }
+  }
+  return pieces * kCols;
+}
+
+// Rows first .. first + count - 1 of one tile.
 template <int Bits>
 void spread_codes(const WeightView& host, const TileShape& shape, int first, int count,
                   std::byte* to) {
@@ -101,8 +166,9 @@ void spread_codes(const WeightView& host, const TileShape& shape, int first, int
   const int lane = first % kTileRows;
   const std::size_t stride = row_bytes(host.format, host.cols);
   const std::byte* rows = host.data + static_cast<std::size_t>(first) * stride;
-  for (int start = 0; start < host.cols; start += shape.group_cols) {
-    const int end = std::min(host.cols, start + shape.group_cols);
+  int start = count == kTileRows ? spread_tile<Bits>(host, shape, first, to) : 0;
+  for (int end = 0; start < host.cols; start = end) {
+    end = std::min(host.cols, (start / shape.group_cols + 1) * shape.group_cols);
     std::byte* unit = to + place.unit(start);
     for (int col = start; col < end; col += 32 / Bits, unit += place.unit_stride()) {
       const std::size_t offset = static_cast<std::size_t>(col) * Bits / 8;
@@ -154,18 +220,18 @@ Status check_tileable(const WeightView& host) {
 
 Status tile_rows(const WeightView& host, int first_row, int last_row, std::byte* to) {
   const TileShape shape = tile_shape(host);
-  for (int row = first_row; row < last_row; ++row) {
-    const std::byte* codes =
-        host.data + static_cast<std::size_t>(row) * row_bytes(host.format, host.cols);
-    if (host.format.element == Element::kF8E4M3 && has_nan_code(codes, host.cols)) {
-      return corrupt("an E4M3 code that is NaN", row);
+  for (int first = first_row; first < last_row;) {
+    const int end = std::min(last_row, (first / kTileRows + 1) * kTileRows);
+    for (int row = first; row < end; ++row) {
+      const std::byte* codes =
+          host.data + static_cast<std::size_t>(row) * row_bytes(host.format, host.cols);
+      if (host.format.element == Element::kF8E4M3 && has_nan_code(codes, host.cols)) {
+        return corrupt("an E4M3 code that is NaN", row);
+      }
+      if (shape.scale_bytes > 0) PLUMB_TRY_STATUS(tile_scales(host, shape, row, to));
     }
-    if (shape.scale_bytes > 0) PLUMB_TRY_STATUS(tile_scales(host, shape, row, to));
-  }
-  for (int row = first_row; row < last_row;) {
-    const int end = std::min(last_row, (row / kTileRows + 1) * kTileRows);
-    tile_codes(host, shape, row, end - row, to);
-    row = end;
+    tile_codes(host, shape, first, end - first, to);
+    first = end;
   }
   return {};
 }

@@ -28,7 +28,9 @@ class Binder {
   const Status& status() const { return status_; }
 
   WeightView matrix(const std::string& name, Placement placement = Placement::kResident) {
-    return place(view(name), placement);
+    const WeightView placed = place(view(name), placement);
+    if (placement == Placement::kResident) done_with(name);
+    return placed;
   }
 
   // The output head, and what drafts use for it: itself, or a smaller copy.
@@ -41,6 +43,7 @@ class Binder {
       if (made) copy = *made;
     }
     const WeightView placed = place(host, Placement::kResident);
+    done_with(name);
     return {placed, copy.data ? copy : placed};
   }
 
@@ -65,6 +68,7 @@ class Binder {
       }
       views.push_back(place(part, Placement::kResident));
     }
+    done_with(name);
     return views;
   }
 
@@ -138,6 +142,14 @@ class Binder {
       return host;
     }
     return *placed;
+  }
+
+  // The device has its own copy: the published pages need not stay in memory beside it.
+  void done_with(const std::string& name) {
+    if (!status_) return;
+    store_.release(*store_.find(name));
+    const StoredTensor* scales = store_.find(scale_name(parameters_.at(name)));
+    if (scales != nullptr) store_.release(*scales);
   }
 
   std::byte* keep(const void* data, std::size_t bytes) {
