@@ -272,7 +272,7 @@ void EngineCore::measure(const Step& step, double ms) {
 Step EngineCore::plan() {
   plan_drafts();
   const int rows = scheduler_.writing_rows();
-  scheduler_.set_prompt_tokens(rows > 0 ? budget_.beside(rows) : 0, budget_.alone());
+  scheduler_.set_prompt_tokens(rows > 0 ? budget_.beside(rows, scheduler_.unread()) : 0, budget_.alone());
   return scheduler_.plan();
 }
 

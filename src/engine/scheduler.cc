@@ -38,6 +38,11 @@ void Scheduler::set_prompt_tokens(int beside, int alone) {
 
 void Scheduler::set_drafts(SequenceId id, int drafts) { entries_.at(id).demand.drafts = drafts; }
 
+int Scheduler::unread() const {
+  return static_cast<int>(std::count_if(entries_.begin(), entries_.end(),
+                                        [](const auto& entry) { return !entry.second.writes(); }));
+}
+
 int Scheduler::writing_rows() const {
   int rows = 0;
   for (const auto& [id, entry] : entries_) rows += entry.writes() ? 1 + entry.demand.drafts : 0;

@@ -90,6 +90,7 @@ class Scheduler {
 
   bool idle() const { return entries_.empty(); }
   int running() const { return running_; }
+  int unread() const;  // prompts that are not read to their end, waiting or running
   int waiting() const { return static_cast<int>(entries_.size()) - running_; }
   int writing_rows() const;  // of the coming step if everybody that writes does so, drafts included
   bool is_running(SequenceId id) const { return entries_.at(id).running; }

@@ -133,18 +133,19 @@ int StepBudget::alone() const {
   return static_cast<int>(std::clamp<double>(tokens, std::min(least_, most_), most_));
 }
 
-int StepBudget::beside(int rows) const {
+int StepBudget::beside(int rows, int prompts) const {
   PLUMB_CHECK(rows > 0);
   if (longest_ms_ <= 0) return most_;
   const int gap = plain_.settled(rows) ? kPlainGap : kFirstPlainGap;
   if (plain_.empty() || since_plain_ >= gap) return 0;
   const double plain = plain_.at(rows);
   const double longest = std::max(longest_ms_ - plain, kLeastShare / (1 - kLeastShare) * plain);
+  const double share = kShare * std::sqrt(std::max(prompts, 1));
   double tokens = rows;  // a prompt's token costs no more than one that is written
-  if (!alone_.empty()) tokens = kShare * plain / alone_.at(1);
+  if (!alone_.empty()) tokens = share * plain / alone_.at(1);
   if (!beside_.empty()) {
     // Read alone a token costs no more than beside others; how much less was learned some time ago.
-    tokens = std::max(most_beside(kShare * plain), alone_.empty() ? 1 : tokens);
+    tokens = std::max(most_beside(share * plain), alone_.empty() ? 1 : tokens);
     tokens = std::min(tokens, most_beside(longest));
   }
   return static_cast<int>(std::clamp<double>(std::round(tokens), 1, most_));

@@ -63,6 +63,9 @@ class CostFilter {
 // then, or, where being read beside others is costly in itself, both are missed by about the same
 // factor.
 //
+// Where n prompts wait for each other, a longer step delays each of those who write once and brings
+// n forward, and what that weighs is least when steps are sqrt(n) times as long.
+//
 // While nobody writes, a step takes about `longest_ms`, so that newcomers and cancellations are
 // heard. Beside writers it is an upper bound too, as long as reading keeps about half of the time.
 //
@@ -77,9 +80,9 @@ class StepBudget {
   StepBudget(double longest_ms, int least, int most)
       : longest_ms_(longest_ms), least_(least), most_(most) {}
 
-  // Prompt tokens of the next step beside `rows` > 0 that are written; 0: it should only write, to
-  // show what that costs by now.
-  int beside(int rows) const;
+  // Prompt tokens of the next step beside `rows` > 0 that are written, when so many prompts are not
+  // read yet; 0: it should only write, to show what that costs by now.
+  int beside(int rows, int prompts = 1) const;
   int alone() const;
 
   // What a step cost: rows written (drafts included), tokens of prompts.

@@ -319,6 +319,25 @@ TEST(StepBudget, AnOutlierChangesLittle) {
   EXPECT_NEAR(run.budget.beside(8), before, 0.2 * before);
 }
 
+TEST(StepBudget, PromptsThatWaitForEachOtherMakeStepsLonger) {
+  Simulation run(small_and_quick(), 400, 1);
+  run.read(0, 4000);
+  run.write(8, 100);
+  run.read(8, 2000);
+  run.write(8, 1);
+  const int one = run.budget.beside(8);
+  EXPECT_NEAR(run.budget.beside(8, 4), 2 * one, 2);
+  EXPECT_NEAR(run.budget.beside(8, 9), 3 * one, 3);
+  // The longest time stays a bound.
+  EXPECT_EQ(run.budget.beside(8, 1'000'000), kMaxStepTokens);
+  Simulation slow(large_and_slow(), 400, 1);
+  slow.read(0, 400);
+  slow.write(2, 100);
+  slow.read(2, 400);
+  slow.write(2, 1);
+  EXPECT_LE(slow.budget.beside(2, 100), (400 - 190) / 20 + 2);
+}
+
 TEST(StepBudget, AClockThatStandsStillStarvesNobody) {
   StepBudget budget(400, 32, 256);
   int read = 0;
