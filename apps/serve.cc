@@ -43,6 +43,7 @@ Result<ServiceOptions> service_options(const Stack& stack, const ServeOptions& o
   service.aliases = options.aliases;
   PLUMB_TRY_STATUS(check_aliases(options, stack.name));
   service.defaults.sampling = stack.defaults;
+  service.defaults.guards = options.guards;
   service.max_body = options.max_body;
   service.request_timeout = options.request_timeout;
   service.cors_origins = options.cors_origins;

@@ -76,6 +76,11 @@ queue = 6
 request_timeout_s = 600
 max_body = "1MiB"
 
+[guards]
+max_reasoning_tokens = 1000
+max_repeated_tokens = 0
+max_call_tokens = 5000
+
 [log]
 path = "plumb.log"
 level = "errors"

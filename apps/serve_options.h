@@ -33,6 +33,7 @@ struct ServeOptions {
   std::vector<ApiKeyOptions> keys;
   int max_queue = 256;                           // requests that wait
   std::chrono::milliseconds request_timeout{0};  // 0: none
+  Guards guards = {-1, 256, 0};                  // where a request names none
   std::uint64_t max_body = std::uint64_t{64} << 20;
   std::chrono::milliseconds drain{30000};  // for running requests when the server is stopped
   std::vector<std::string> cors_origins;   // "*": any

@@ -97,6 +97,12 @@ TEST(ServeOptions, EveryFlagReachesItsSetting) {
                                "60",
                                "--max-body",
                                "2MiB",
+                               "--max-reasoning",
+                               "100",
+                               "--max-repeated",
+                               "0",
+                               "--max-call",
+                               "200",
                                "--log",
                                "x.log",
                                "--log-level",
@@ -126,6 +132,9 @@ TEST(ServeOptions, EveryFlagReachesItsSetting) {
   EXPECT_EQ(options.http.tls_key, "k.pem");
   EXPECT_EQ(options.stack.sequences, 3);
   EXPECT_EQ(options.max_queue, 4);
+  EXPECT_EQ(options.guards.max_reasoning, 100);
+  EXPECT_EQ(options.guards.max_repeated, 0);
+  EXPECT_EQ(options.guards.max_call, 200);
   EXPECT_EQ(options.request_timeout, std::chrono::milliseconds(60000));
   EXPECT_EQ(options.max_body, std::uint64_t{2} << 20);
   EXPECT_EQ(options.log.path, "x.log");

@@ -223,6 +223,15 @@ void add_limits(ServeOptions& options, std::vector<Setting>& out) {
              "Seconds after which an answer is ended; 0: never");
   limits.add("max_body", size(options.max_body, 1 << 10, std::uint64_t{1} << 32), "--max-body",
              "Largest body of a request, such as 64MiB");
+  Table guards("guards", out);
+  guards.add("max_reasoning_tokens", integer(options.guards.max_reasoning, -1, 1 << 30),
+             "--max-reasoning",
+             "Tokens of reasoning, after which the answer begins; -1: any number");
+  guards.add("max_repeated_tokens", integer(options.guards.max_repeated, 0, 1 << 30),
+             "--max-repeated",
+             "An answer that has repeated itself for so many tokens is ended; 0: never");
+  guards.add("max_call_tokens", integer(options.guards.max_call, 0, 1 << 30), "--max-call",
+             "An answer whose tool call takes more tokens is ended; 0: never");
   Table log("log", out);
   log.add("path", text(options.log.path), "--log",
           "Where a line per request goes: a file, -: stderr, or an empty string: nowhere");

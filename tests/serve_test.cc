@@ -62,6 +62,40 @@ TEST(Serve, AnswersUntilItIsStoppedAndFinishesWhatRuns) {
   EXPECT_FALSE(RawClient(static_cast<std::uint16_t>(server.port())).connected());
 }
 
+// What is drafted is accepted on trial and taken back, masks with it.
+TEST(Serve, DraftsChangeNothingAboutRepliesThatKeepAContract) {
+  const std::string schema =
+      R"(, "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {
+      "type": "object", "properties": {"name": {"type": "string", "maxLength": 30}, "age": {"type": "integer"},
+      "tags": {"type": "array", "items": {"enum": ["red", "green"]}, "maxItems": 3}},
+      "required": ["name", "age", "tags"]}}})";
+  const std::string tools =
+      R"(, "tool_choice": "required", "tools": [{"type": "function", "function": {"name": "get_weather",
+      "strict": true, "parameters": {"type": "object", "properties": {"city": {"type": "string"},
+      "days": {"type": "integer", "minimum": 1, "maximum": 9}}, "required": ["city", "days"]}}}])";
+  const std::string regex =
+      R"(, "structured_outputs": {"regex": "(The|A) [a-z]{3,12}( [a-z]{2,9}){2,5}\\."})";
+  ServerProcess plain({"--log", "", "--draft", "0"}), drafting({"--log", "", "--draft", "1"});
+  ASSERT_NE(plain.port(), 0) << plain.err();
+  ASSERT_NE(drafting.port(), 0) << drafting.err();
+  const auto answer = [](const ServerProcess& server, const std::string& body) {
+    const RawReply reply = post(server, "/v1/chat/completions", body);
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    const auto json = parse_json(reply.body, "reply");
+    return json ? json->find("choices")->dump() : reply.body;
+  };
+  for (int seed = 1; seed <= 6; ++seed) {
+    for (const std::string& contract : {schema, tools, regex}) {
+      const std::string body = chat_body("What is the weather in Rome?",
+                                         str(contract, R"(, "max_tokens": 200, "seed": )", seed,
+                                             R"(, "temperature": )", seed % 3 * 0.5));
+      const std::string alone = answer(plain, body);
+      EXPECT_EQ(answer(drafting, body), alone);
+      EXPECT_EQ(alone.find("DSML"), std::string::npos) << alone;
+    }
+  }
+}
+
 TEST(Serve, WhatTakesTooLongWhenItIsStoppedIsCutAndNeverLooksComplete) {
   ServerProcess server({"--log", "", "--drain", "0"});
   ASSERT_NE(server.port(), 0) << server.err();
@@ -129,9 +163,9 @@ TEST(Serve, RecordedAnswersAreReplayedByteForByte) {
     ASSERT_NE(server.port(), 0) << server.err();
     const std::string more = R"(, "max_tokens": 20, "n": 2, "stream": true)";
     replies.push_back(post(server, "/v1/chat/completions", chat_body("Who are you?", more)));
-    replies.push_back(
-        post(server, "/v1/messages",
-             R"({"model": "minnow", "max_tokens": 20, "messages": [{"role": "user", "content": "Who are you?"}]})"));
+    replies.push_back(post(
+        server, "/v1/messages",
+        R"({"model": "minnow", "max_tokens": 20, "messages": [{"role": "user", "content": "Who are you?"}]})"));
     server.signal(SIGTERM);
     ASSERT_EQ(server.wait(30), 0);
   }

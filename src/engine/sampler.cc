@@ -1,6 +1,7 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <string>
 
@@ -13,10 +14,6 @@ namespace {
 
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 constexpr std::uint64_t kDrawStream = 0;
-
-bool is_allowed(std::span<const std::uint64_t> allowed, std::size_t token) {
-  return allowed.empty() || (allowed[token / 64] >> (token % 64) & 1) != 0;
-}
 
 float penalised(float x, const TokenHistory::Count& count, const SamplingParams& params) {
   if (params.repetition_penalty != 1.0f) {
@@ -92,8 +89,17 @@ Status Sampler::adjust(std::span<const float> logits, const SamplingParams& para
     adjusted_[static_cast<std::size_t>(token)] += bias;
   }
   candidates_.clear();
-  for (std::size_t i = 0; i < adjusted_.size(); ++i) {
-    if (is_allowed(allowed, i)) candidates_.push_back({adjusted_[i], static_cast<Token>(i)});
+  const auto add = [&](std::size_t i) {
+    candidates_.push_back({adjusted_[i], static_cast<Token>(i)});
+  };
+  if (allowed.empty()) {
+    for (std::size_t i = 0; i < adjusted_.size(); ++i) add(i);
+  }
+  for (std::size_t w = 0; w < allowed.size(); ++w) {
+    for (std::uint64_t word = allowed[w]; word != 0; word &= word - 1) {
+      const std::size_t i = 64 * w + static_cast<std::size_t>(std::countr_zero(word));
+      if (i < adjusted_.size()) add(i);
+    }
   }
   if (candidates_.empty()) {
     return Error{Code::kInvalid, "The token filter forbids every one of the " +

@@ -3,6 +3,8 @@
 #include <deque>
 #include <utility>
 
+#include "gateway/loop_detector.h"
+#include "gateway/reply_filter.h"
 #include "gateway/stop_scanner.h"
 
 namespace plumb {
@@ -19,14 +21,16 @@ class LocalStream final : public ChatStream {
  public:
   LocalStream(std::unique_ptr<Generation> generation, int prompt_tokens, const Tokenizer& tokenizer,
               std::unique_ptr<ReplyParser> parser, std::vector<std::string> stops,
-              bool report_tokens)
+              bool report_tokens, const Guards& guards, Token end_of_reasoning)
       : generation_(std::move(generation)),
         prompt_tokens_(prompt_tokens),
         tokenizer_(tokenizer),
         parser_(std::move(parser)),
         decoder_(tokenizer),
         scanner_(std::move(stops)),
-        report_tokens_(report_tokens) {}
+        report_tokens_(report_tokens),
+        guards_(guards),
+        end_of_reasoning_(end_of_reasoning) {}
 
   std::optional<ChatEvent> try_next() override {
     while (ready_.empty() && !over_) {
@@ -62,12 +66,29 @@ class LocalStream final : public ChatStream {
 
   void take(GenerationEvent& event) {
     if (auto* token = std::get_if<TokenEvent>(&event)) {
-      // Tokens that were on their way when a stop string was found are not part of the answer.
-      if (!scanner_.matched()) take_token(*token);
+      // Tokens that were on their way when the answer was ended are not part of it.
+      if (!ended()) take_token(*token);
     } else if (auto* end = std::get_if<GenerationEnd>(&event)) {
       finish(*end);
     } else if (auto* progress = std::get_if<PromptProgress>(&event)) {
       ready_.emplace_back(*progress);
+    }
+  }
+
+  bool ended() const {
+    return scanner_.matched() || brake_ == Brake::kLoop || brake_ == Brake::kLongCall;
+  }
+
+  // After the token was taken.
+  void check_guards(Token token) {
+    if (end_of_reasoning_ >= 0 && token == end_of_reasoning_ && !reasoning_over_) {
+      reasoning_over_ = true;
+      if (completion_ == guards_.max_reasoning + 1) brake_ = Brake::kReasoning;
+    }
+    if (guards_.max_repeated > 0 && loops_.push(token) >= guards_.max_repeated) {
+      brake_ = Brake::kLoop;
+    } else if (guards_.max_call > 0 && in_call_ && ++call_tokens_ > guards_.max_call) {
+      brake_ = Brake::kLongCall;
     }
   }
 
@@ -88,7 +109,8 @@ class LocalStream final : public ChatStream {
       deltas.emplace_back(ContentDelta{decoder_.push(token.token)});
     }
     for (ReplyDelta& delta : deltas) emit(delta);
-    if (scanner_.matched()) generation_->cancel();
+    check_guards(token.token);
+    if (ended()) generation_->cancel();
   }
 
   // Only the answer's own text is searched for stop strings: they cannot cut reasoning or a call.
@@ -100,6 +122,10 @@ class LocalStream final : public ChatStream {
       return;
     }
     if (std::holds_alternative<ReasoningDelta>(delta)) reasoning_ = completion_;
+    if (const auto* call = std::get_if<ToolCallDelta>(&delta); call && !call->id.empty()) {
+      in_call_ = true;
+      call_tokens_ = 0;
+    }
     release_held();
     ready_.emplace_back(std::move(delta));
   }
@@ -126,11 +152,13 @@ class LocalStream final : public ChatStream {
       }
     }
     const GenerationUsage& u = end.usage;
-    finished.usage = {u.prompt,   u.cached,   completion_, reasoning_, u.drafted,
-                      u.accepted, u.queue_ms, u.prompt_ms, u.decode_ms};
-    finished.reason = scanner_.matched() ? FinishReason::kStop : end.reason;
+    finished.usage = {u.prompt,   u.cached,   completion_, reasoning_,  u.drafted,
+                      u.accepted, u.queue_ms, u.prompt_ms, u.decode_ms, brake_};
+    finished.reason = scanner_.matched() ? FinishReason::kStop
+                      : ended()          ? FinishReason::kLength
+                                         : end.reason;
     finished.stop = scanner_.matched();
-    if (!scanner_.matched()) finished.error = std::move(end.error);
+    if (!ended()) finished.error = std::move(end.error);
     ready_.emplace_back(std::move(finished));
     over_ = true;
   }
@@ -145,6 +173,13 @@ class LocalStream final : public ChatStream {
   std::deque<ChatEvent> ready_;
   bool over_ = false;
   int completion_ = 0;
+  const Guards guards_;
+  const Token end_of_reasoning_;  // -1: the reply has none
+  bool reasoning_over_ = false;
+  LoopDetector loops_;
+  bool in_call_ = false;
+  int call_tokens_ = 0;  // since the last call began
+  Brake brake_ = Brake::kNone;
   int reasoning_ = 0;  // tokens up to the last one that completed reasoning text
 };
 
@@ -170,15 +205,18 @@ Result<RenderedPrompt> LocalProvider::render(const Prompt& prompt) const {
 
 Status LocalProvider::check_model(const std::string& model) const {
   if (model.empty() || model == model_) return {};
-  return Error{Code::kNotFound, "There is no model \"" + model + "\", expected \"" + model_ + "\"."};
+  return Error{Code::kNotFound,
+               "There is no model \"" + model + "\", expected \"" + model_ + "\"."};
 }
 
 std::vector<ModelCard> LocalProvider::models() const {
   const ModelInfo& info = engine_.model();
-  return {{model_, engine_.context(), info.fingerprint, tokenizer_.fingerprint(), info.numerics.id()}};
+  return {
+      {model_, engine_.context(), info.fingerprint, tokenizer_.fingerprint(), info.numerics.id()}};
 }
 
-Result<std::vector<Token>> LocalProvider::tokenize(const std::string& model, const Prompt& prompt) const {
+Result<std::vector<Token>> LocalProvider::tokenize(const std::string& model,
+                                                   const Prompt& prompt) const {
   PLUMB_TRY_STATUS(check_model(model));
   PLUMB_TRY(rendered, render(prompt));
   return std::move(rendered.tokens);
@@ -191,12 +229,29 @@ Result<std::string> LocalProvider::detokenize(const std::string& model,
   std::string text;
   for (const Token token : tokens) {
     if (token < 0 || token >= tokenizer_.vocab_size()) {
-      return Error{Code::kInvalid, "There is no token " + std::to_string(token) + ", expected ids from 0 to " +
+      return Error{Code::kInvalid, "There is no token " + std::to_string(token) +
+                                       ", expected ids from 0 to " +
                                        std::to_string(tokenizer_.vocab_size() - 1) + "."};
     }
     text += decoder.push(token);
   }
   return text + decoder.finish();
+}
+
+Result<std::unique_ptr<TokenFilter>> LocalProvider::filter(const ChatRequest& request,
+                                                           std::vector<Token> ends) {
+  ReplyFilterOptions options;
+  PLUMB_TRY(machine, constraints_.machine(request.prompt, request.contract));
+  options.machine = std::move(machine);
+  const auto* conversation = std::get_if<Conversation>(&request.prompt);
+  if (conversation && request.guards.max_reasoning >= 0) {
+    options.starts_in_reasoning = format_->starts_in_reasoning(*conversation);
+    options.end_of_reasoning = format_->end_of_reasoning();
+    options.max_reasoning = request.guards.max_reasoning;
+  }
+  if (!options.machine && !options.starts_in_reasoning) return std::unique_ptr<TokenFilter>();
+  options.ends = std::move(ends);
+  return std::unique_ptr<TokenFilter>(std::make_unique<ReplyFilter>(std::move(options)));
 }
 
 Result<std::unique_ptr<ChatStream>> LocalProvider::chat(ChatRequest request,
@@ -213,18 +268,19 @@ Result<std::unique_ptr<ChatStream>> LocalProvider::chat(ChatRequest request,
   generate.session = std::move(request.session);
   generate.scope = scope_of(context.tenant);
   const auto* conversation = std::get_if<Conversation>(&request.prompt);
-  if (!request.ignore_end) {
-    if (conversation)
-      generate.stop_tokens = format_->stop_tokens();
-    else
-      generate.stop_tokens = {engine_.model().eos};
-  }
+  std::vector<Token> ends =
+      conversation ? format_->stop_tokens() : std::vector<Token>{engine_.model().eos};
+  PLUMB_TRY(filter, this->filter(request, ends));
+  // What has kept its contract to the end has nothing to go on with.
+  if (!request.ignore_end || request.contract != Contract()) generate.stop_tokens = std::move(ends);
+  generate.filter = std::move(filter);
   const int prompt_tokens = static_cast<int>(generate.prompt.size());
+  const bool reasons = conversation && format_->starts_in_reasoning(*conversation);
   PLUMB_TRY(generation, engine_.submit(std::move(generate)));
-  return std::unique_ptr<ChatStream>(
-      std::make_unique<LocalStream>(std::move(generation), prompt_tokens, tokenizer_,
-                                    conversation ? format_->make_parser(*conversation) : nullptr,
-                                    std::move(request.stop), request.report_tokens));
+  return std::unique_ptr<ChatStream>(std::make_unique<LocalStream>(
+      std::move(generation), prompt_tokens, tokenizer_,
+      conversation ? format_->make_parser(*conversation) : nullptr, std::move(request.stop),
+      request.report_tokens, request.guards, reasons ? format_->end_of_reasoning() : -1));
 }
 
 }  // namespace plumb

@@ -50,7 +50,7 @@ class ScriptedEngine final : public Engine {
 
   std::vector<Token> script;
   std::vector<TokenLogprob> top;  // reported with every token
-  bool open = false;  // the end does not come by itself
+  bool open = false;              // the end does not come by itself
   GenerateRequest asked;
   std::shared_ptr<Mailbox> mail;
 
@@ -105,6 +105,75 @@ TEST_F(LocalProviderTest, RendersSubmitsAndReadsTheReply) {
   EXPECT_NE(engine_.asked.scope, 0u);
   EXPECT_EQ(engine_.asked.prompt,
             format_->render(std::get<Conversation>(question(Effort::kHigh).prompt))->tokens);
+}
+
+TEST_F(LocalProviderTest, LoopsAreCutAndSayWhy) {
+  engine_.write("The answer: ");
+  for (int i = 0; i < 500; ++i) engine_.write("ha ");
+  ChatRequest request = question();
+  request.guards.max_repeated = 256;
+  const ChatReply reply = reply_to(std::move(request));
+  EXPECT_EQ(reply.finish.reason, FinishReason::kLength);
+  EXPECT_EQ(reply.finish.usage.brake, Brake::kLoop);
+  EXPECT_LE(reply.finish.usage.completion, 12 + 3 + 256);
+  EXPECT_TRUE(engine_.mail->cancelled);
+  const ChatReply free = reply_to(question());
+  EXPECT_EQ(free.finish.usage.completion, 1512);
+  EXPECT_EQ(free.finish.usage.brake, Brake::kNone);
+}
+
+TEST_F(LocalProviderTest, ACallThatDoesNotEndIsCutAndNotDeliveredAsClosed) {
+  const Token dsml = *tokenizer_.control("｜DSML｜");
+  const auto tag = [&](const char* open, const char* rest) {
+    engine_.write(open);
+    engine_.script.push_back(dsml);
+    engine_.write(rest);
+  };
+  engine_.write("\n\n");
+  tag("<", "tool_calls>\n");
+  tag("<", "invoke name=\"f\">\n");
+  tag("<", "parameter name=\"x\" string=\"true\">");
+  for (int i = 0; i < 300; ++i) engine_.write(std::to_string(i));
+  ChatRequest request = question();
+  request.guards.max_call = 100;
+  const ChatReply reply = reply_to(std::move(request));
+  EXPECT_EQ(reply.finish.reason, FinishReason::kLength);
+  EXPECT_EQ(reply.finish.usage.brake, Brake::kLongCall);
+  EXPECT_EQ(reply.finish.unfinished_calls, std::vector<int>{0});
+  EXPECT_TRUE(reply.message.tool_calls.empty());
+}
+
+TEST_F(LocalProviderTest, AReasoningBudgetIsAFilterAndTheReplySaysThatItWasUsedUp) {
+  engine_.write("hmm");
+  engine_.script.push_back(*tokenizer_.control("</think>"));
+  engine_.write("Hello");
+  ChatRequest request = question(Effort::kHigh);
+  request.guards.max_reasoning = 3;
+  const ChatReply reply = reply_to(std::move(request));
+  EXPECT_EQ(reply.finish.usage.brake, Brake::kReasoning);
+  EXPECT_EQ(reply.finish.reason, FinishReason::kStop);
+  EXPECT_EQ(reply.message.text(), "Hello");
+  EXPECT_NE(engine_.asked.filter, nullptr);
+  // Nothing is held where nothing was asked for, and answers that do not reason have no budget.
+  reply_to(question(Effort::kHigh));
+  EXPECT_EQ(engine_.asked.filter, nullptr);
+  request = question();
+  request.guards.max_reasoning = 3;
+  reply_to(std::move(request));
+  EXPECT_EQ(engine_.asked.filter, nullptr);
+}
+
+TEST_F(LocalProviderTest, AContractThatCannotBeKeptIsRefused) {
+  ChatRequest request = question();
+  request.contract.form = {AnswerForm::Kind::kSchema, R"({"not":{}})", {}};
+  const auto stream = provider_.chat(std::move(request), {});
+  ASSERT_FALSE(stream);
+  EXPECT_EQ(stream.error().code, Code::kUnsupported);
+  request = question();
+  request.contract.tools = ToolUse::kRequired;
+  const auto calls = provider_.chat(std::move(request), {});
+  ASSERT_FALSE(calls);
+  EXPECT_EQ(calls.error().message, "A call is required, but no tool is offered.");
 }
 
 TEST_F(LocalProviderTest, TenantsDoNotShareAndNobodyIsScopeZero) {

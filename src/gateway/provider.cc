@@ -22,6 +22,20 @@ void append(Message& message, const ReplyDelta& delta) {
   }
 }
 
+std::string_view to_string(Brake brake) {
+  switch (brake) {
+    case Brake::kNone:
+      break;
+    case Brake::kReasoning:
+      return "reasoning_budget";
+    case Brake::kLoop:
+      return "loop";
+    case Brake::kLongCall:
+      return "long_call";
+  }
+  return "";
+}
+
 Result<ChatReply> collect(ChatStream& stream) {
   ChatReply reply;
   reply.message.role = Role::kAssistant;

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -16,13 +18,23 @@
 #include "engine/engine_core.h"
 #include "engine/request.h"
 #include "text/chat.h"
+#include "text/contract.h"
 
 namespace plumb {
 
 // Raw text gets the model's begin-of-sequence token in front and nothing else; token ids are taken
 // as they are.
-struct RawText { std::string text; };
+struct RawText {
+  std::string text;
+};
 using Prompt = std::variant<Conversation, RawText, std::vector<Token>>;
+
+// Brakes for replies that do not end well. What they end is a reply cut by length, with the cause.
+struct Guards {
+  int max_reasoning = -1;  // tokens; then the reasoning is closed and the answer follows; -1: any
+  int max_repeated = 0;    // tokens that repeat what came before; then the reply ends; 0: any
+  int max_call = 0;        // tokens of one call; then the reply ends; 0: any
+};
 
 struct ChatRequest {
   std::string model;  // empty: whatever the provider has
@@ -30,19 +42,27 @@ struct ChatRequest {
   SamplingParams sampling;
   std::vector<std::string> stop;  // end the answer's text and are not part of it
   int max_tokens = -1;            // -1: as many as the context allows
+  Contract contract;              // what the reply has to keep; see Guards too
+  Guards guards;
   bool speculate = true;
-  bool report_tokens = false;     // TokenInfo events
-  bool ignore_end = false;        // goes on past the model's own end of turn
-  std::string session;            // see GenerateRequest::session
+  bool report_tokens = false;  // TokenInfo events
+  bool ignore_end = false;     // goes on past the model's own end of turn
+  std::string session;         // see GenerateRequest::session
 };
+
+// Which guard ended or steered a reply.
+enum class Brake : std::uint8_t { kNone, kReasoning, kLoop, kLongCall };
+inline constexpr std::size_t kBrakes = 4;
+std::string_view to_string(Brake brake);  // "", "reasoning_budget", "loop", "long_call"
 
 struct Usage {
   int prompt = 0;
-  int cached = 0;      // prompt tokens that were not computed again
+  int cached = 0;  // prompt tokens that were not computed again
   int completion = 0;
-  int reasoning = 0;   // completion tokens before the answer began
+  int reasoning = 0;  // completion tokens before the answer began
   int drafted = 0, accepted = 0;
   double queue_ms = 0, prompt_ms = 0, decode_ms = 0;
+  Brake brake = Brake::kNone;
 };
 
 // A token that could have come.
@@ -54,8 +74,8 @@ struct TokenOption {
 // One token of the answer, before the text it completes.
 struct TokenInfo {
   Token token = 0;
-  std::string bytes;  // may be half a character
-  float logprob = 0;  // if asked for
+  std::string bytes;             // may be half a character
+  float logprob = 0;             // if asked for
   std::vector<TokenOption> top;  // most probable first
 };
 
@@ -63,10 +83,10 @@ struct TokenInfo {
 struct Finished {
   FinishReason reason = FinishReason::kStop;
   Usage usage;
-  std::optional<Error> error;             // with kFailed
-  std::optional<std::string> stop;        // the stop string that ended it
-  std::vector<int> unfinished_calls;      // tool calls that were cut off: must not be run
-  bool lost_markup = false;               // cut-off markup was left out of the deltas
+  std::optional<Error> error;         // with kFailed
+  std::optional<std::string> stop;    // the stop string that ended it
+  std::vector<int> unfinished_calls;  // tool calls that were cut off: must not be run
+  bool lost_markup = false;           // cut-off markup was left out of the deltas
 };
 using ChatEvent = std::variant<ReplyDelta, TokenInfo, PromptProgress, Finished>;
 
@@ -108,9 +128,10 @@ class Provider {
   virtual Result<std::unique_ptr<ChatStream>> chat(ChatRequest request,
                                                    const CallContext& context) = 0;
 
-  // The ids that the model would read. kNotFound: no such model; kUnsupported: this provider does not
-  // have the tokenizer; kInvalid as in chat().
-  virtual Result<std::vector<Token>> tokenize(const std::string& model, const Prompt& prompt) const = 0;
+  // The ids that the model would read. kNotFound: no such model; kUnsupported: this provider does
+  // not have the tokenizer; kInvalid as in chat().
+  virtual Result<std::vector<Token>> tokenize(const std::string& model,
+                                              const Prompt& prompt) const = 0;
   // The text of ids, invalid UTF-8 replaced. kInvalid names an id that the vocabulary lacks.
   virtual Result<std::string> detokenize(const std::string& model,
                                          std::span<const Token> tokens) const = 0;

@@ -150,6 +150,7 @@ class ChatAnswer final : public Answer {
   bool take(int choice, ChatEvent& event, std::string& out) {
     if (auto* finished = std::get_if<Finished>(&event)) {
       outcome_.reasons.push_back(finished->reason);
+      if (finished->usage.brake != Brake::kNone) outcome_.brakes.push_back(finished->usage.brake);
       add_usage(finished->usage);
       outcome_.cached[static_cast<std::size_t>(choice)] = finished->usage.cached;
       if (auto refusal = broken_off(*finished)) {

@@ -25,6 +25,7 @@ struct CallOutcome {
   int status = 0;                        // that the client was told; 0: none
   Usage usage;
   std::vector<FinishReason> reasons;  // of the choices that finished
+  std::vector<Brake> brakes;          // of the choices that one ended or steered
   std::vector<int> cached;            // per choice, as the writer was told
   // Whose event was written when, as (choice, how many in a row): with the events themselves it
   // decides every byte.

@@ -199,6 +199,9 @@ struct Metrics::Impl {
       counters("plumb_requests_refused_total", "Requests that were not served, by cause.");
   Family<Counter>& aborts =
       counters("plumb_answers_aborted_total", "Answers that did not come to their end, by cause.");
+  Family<Counter>& brakes =
+      counters("plumb_answer_brakes_total",
+               "Answers that a guard ended, or whose reasoning it closed, by cause.");
   Family<Counter>& ignored =
       counters("plumb_ignored_fields_total", "Fields of requests that mean nothing here.");
   Family<Counter>& key_tokens = counters("plumb_key_tokens_total", "Tokens by API key and kind.");
@@ -262,6 +265,8 @@ void Metrics::Impl::count_request(const RequestRecord& record) {
   if (record.aborted != AbortCause::kNone) {
     aborts.Add({{"cause", std::string(to_string(record.aborted))}}).Increment();
   }
+  for (const Brake brake : record.brakes)
+    brakes.Add({{"cause", std::string(to_string(brake))}}).Increment();
   for (const std::string& name : record.ignored) {
     ignored.Add({{"field", ignored_names.label(name)}}).Increment();
   }

@@ -315,6 +315,7 @@ TEST(Metrics, RequestsAreCountedByWhatBecameOfThem) {
   record.status = 200;
   record.refused = RefusalCause::kNone;
   record.aborted = AbortCause::kClientGone;
+  record.brakes = {Brake::kLoop, Brake::kReasoning, Brake::kLoop};
   metrics.request_done(record);
   RequestRecord models;
   models.route = "/v1/models";
@@ -334,6 +335,8 @@ TEST(Metrics, RequestsAreCountedByWhatBecameOfThem) {
   EXPECT_EQ(all.at("plumb_requests_refused_total{cause=\"invalid\"}"), 1);
   EXPECT_EQ(all.at("vllm:admission_rejections_total" + kEngine), 2);
   EXPECT_EQ(all.at("plumb_answers_aborted_total{cause=\"client_gone\"}"), 1);
+  EXPECT_EQ(all.at("plumb_answer_brakes_total{cause=\"loop\"}"), 2);
+  EXPECT_EQ(all.at("plumb_answer_brakes_total{cause=\"reasoning_budget\"}"), 1);
   EXPECT_EQ(all.at("plumb_request_body_bytes_count"), 7);
   // Routes that compute nothing are no operation.
   EXPECT_EQ(sum_over(all, "gen_ai_server_request_duration_seconds_count"), 6);
@@ -393,6 +396,7 @@ TEST(Metrics, ThePageListsExactlyTheFamiliesThatAreWritten) {
   RequestRecord record = answered(5, 5);  // with everything that makes a family appear
   record.key = "alice";
   record.ignored = {"user"};
+  record.brakes = {Brake::kLoop};
   record.refused = RefusalCause::kInvalid;
   record.aborted = AbortCause::kDeadline;
   metrics.first_token(record.operation, record.model_asked, Seconds(1));

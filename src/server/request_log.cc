@@ -58,6 +58,9 @@ void add_generation(const RequestRecord& record, const ServedFacts& facts, Json&
   std::vector<Json> reasons;
   for (const FinishReason reason : record.finished) reasons.push_back(text(to_string(reason)));
   line.set("finish_reasons", Json::array(std::move(reasons)));
+  std::vector<Json> brakes;
+  for (const Brake brake : record.brakes) brakes.push_back(text(to_string(brake)));
+  if (!brakes.empty()) line.set("brakes", Json::array(std::move(brakes)));
   if (record.seed) line.set("seed", Json::number(std::to_string(*record.seed)));
   set_text(line, "weights", facts.fingerprint);
   set_text(line, "tokenizer", facts.tokenizer);

@@ -72,6 +72,7 @@ struct RequestRecord {
   // answer that was aborted: what was generated.
   Usage usage;
   std::vector<FinishReason> finished;    // one per choice that came to an end
+  std::vector<Brake> brakes;             // of the choices that one ended or steered
   std::optional<double> first_token_ms;  // since it was received
   double total_ms = 0;                   // since it was received
   RefusalCause refused = RefusalCause::kNone;

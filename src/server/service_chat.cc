@@ -153,6 +153,7 @@ void Service::done(Exchange& e, const ModelCard& card, const wire::ReplyHead& he
   record.status = outcome.status;
   record.usage = outcome.usage;
   record.finished = outcome.reasons;
+  record.brakes = outcome.brakes;
   record.aborted = abort_cause(outcome);
   if (outcome.refusal) record.error = outcome.refusal->message;
   if (log_ && log_->wants_content()) record.answer = outcome.body;

@@ -46,6 +46,7 @@ struct ToolCall {
 struct ToolSpec {
   std::string name;
   std::string function_json;
+  bool strict = false;  // arguments keep the whole schema, or the request is refused
   bool operator==(const ToolSpec&) const = default;
 };
 

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
 #include "base/types.h"
+#include "grammar/rules.h"
 #include "text/chat.h"
+#include "text/contract.h"
 #include "text/tokenizer.h"
 
 namespace plumb {
@@ -22,8 +25,9 @@ class ReplyParser {
   // After finish(): the indices of calls that were begun but cut off or malformed. They must not be
   // run; see ToolCallDelta.
   virtual const std::vector<int>& unfinished_calls() const = 0;
-  // After finish(): some markup was cut off or malformed and was left out of the deltas. Always true
-  // when unfinished_calls() is not empty; also when a call was cut before its name was complete.
+  // After finish(): some markup was cut off or malformed and was left out of the deltas. Always
+  // true when unfinished_calls() is not empty; also when a call was cut before its name was
+  // complete.
   virtual bool lost_markup() const = 0;
 };
 
@@ -42,6 +46,15 @@ class ChatFormat {
   virtual Result<RenderedPrompt> render(const Conversation& conversation) const = 0;
   virtual std::unique_ptr<ReplyParser> make_parser(const Conversation& conversation) const = 0;
   virtual std::vector<Token> stop_tokens() const = 0;
+
+  // Whether a reply begins with reasoning; the token that ends it.
+  virtual bool starts_in_reasoning(const Conversation& conversation) const = 0;
+  virtual Token end_of_reasoning() const = 0;
+  // The replies that keep the contract; nullopt: any does. kInvalid and kUnsupported say what of
+  // the contract or of the tools cannot be kept.
+  virtual Result<std::optional<grammar::RuleId>> reply_grammar(const Conversation& conversation,
+                                                               const Contract& contract,
+                                                               grammar::Rules& rules) const = 0;
 };
 
 // The format that the checkpoint's tokenizer carries; kUnsupported names the missing control token.

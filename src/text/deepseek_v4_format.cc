@@ -1,12 +1,15 @@
 // The DeepSeek-V4 chat format, bound to a tokenizer.
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/strings.h"
 #include "text/chat_format.h"
+#include "text/deepseek_v4_contract.h"
 #include "text/deepseek_v4_literals.h"
 #include "text/deepseek_v4_prompt.h"
 #include "text/deepseek_v4_reply.h"
@@ -45,11 +48,27 @@ class DeepSeekV4Format final : public ChatFormat {
   }
 
   std::unique_ptr<ReplyParser> make_parser(const Conversation& conversation) const override {
-    // A conversation that cannot be rendered has no reply; its parser just reads content.
+    return std::make_unique<deepseek_v4::ReplyReader>(
+        tokenizer_, tokens_, starts_in_reasoning(conversation), sequential_ids(conversation));
+  }
+
+  bool starts_in_reasoning(const Conversation& conversation) const override {
+    // A conversation that cannot be rendered has no reply.
     const Result<PromptPieces> prompt = deepseek_v4::render_pieces(conversation);
-    const bool reasoning = prompt && prompt->ends_in(deepseek_v4::kThink);
-    return std::make_unique<deepseek_v4::ReplyReader>(tokenizer_, tokens_, reasoning,
-                                                      sequential_ids(conversation));
+    return prompt && prompt->ends_in(deepseek_v4::kThink);
+  }
+  Token end_of_reasoning() const override { return tokens_.end_think; }
+
+  Result<std::optional<grammar::RuleId>> reply_grammar(const Conversation& conversation,
+                                                       const Contract& contract,
+                                                       grammar::Rules& rules) const override {
+    std::vector<ToolSpec> tools = conversation.tools;
+    for (const Message& message : conversation.messages)
+      tools.insert(tools.end(), message.tools.begin(), message.tools.end());
+    if (tools.empty() && contract == Contract()) return std::optional<grammar::RuleId>();
+    PLUMB_TRY(rule, deepseek_v4::reply_grammar(rules, tools, contract, tokens_,
+                                               starts_in_reasoning(conversation)));
+    return std::optional<grammar::RuleId>(rule);
   }
 
   std::vector<Token> stop_tokens() const override { return {tokens_.eos}; }

@@ -11,6 +11,7 @@
 #include "gateway/wire/anthropic_error.h"
 #include "gateway/wire/anthropic_input.h"
 #include "gateway/wire/anthropic_writer.h"
+#include "gateway/wire/contract_fields.h"
 #include "gateway/wire/fields.h"
 
 namespace plumb::wire {
@@ -72,6 +73,9 @@ Parsed parse(const Json& json, const Defaults& defaults) {
     request.max_tokens = options.max_tokens = read_max_tokens(body);
     AnthropicPrompt prompt = read_anthropic_prompt(body, defaults);
     request.prompt = std::move(prompt.conversation);
+    request.contract = std::move(prompt.contract);
+    request.guards = read_guards(body, defaults.guards);
+    if (prompt.max_reasoning) request.guards.max_reasoning = *prompt.max_reasoning;
     options.calls = prompt.calls;
     options.show_thinking = prompt.show_thinking;
     request.sampling = defaults.sampling;

@@ -1,5 +1,6 @@
 #include "gateway/wire/anthropic_input.h"
 
+#include <limits>
 #include <set>
 #include <string>
 #include <utility>
@@ -7,6 +8,7 @@
 
 #include "base/strings.h"
 #include "gateway/wire/anthropic_turns.h"
+#include "gateway/wire/contract_fields.h"
 #include "text/chat_json.h"
 
 namespace plumb::wire {
@@ -14,7 +16,7 @@ namespace {
 
 void read_tool(Fields& tool, std::set<std::string>& names, std::vector<ToolSpec>& out) {
   tool.unsupported("type", "only custom tools, which the client runs, are offered", "\"custom\"");
-  tool.unsupported("strict", "the input of calls is not checked against the schema", "false");
+  const bool strict = tool.boolean("strict").value_or(false);
   for (const std::string_view key : {"cache_control", "eager_input_streaming", "defer_loading"}) {
     tool.pass(key);
   }
@@ -29,7 +31,7 @@ void read_tool(Fields& tool, std::set<std::string>& names, std::vector<ToolSpec>
   const Json* schema = tool.object("input_schema");
   if (!schema) return tool.refuse("input_schema", "an object");
   function.set("parameters", *schema);
-  out.push_back({std::move(name), function.dump()});
+  out.push_back({std::move(name), function.dump(), strict});
 }
 
 std::vector<ToolSpec> read_tools(Fields& body) {
@@ -44,27 +46,35 @@ std::vector<ToolSpec> read_tools(Fields& body) {
   return tools;
 }
 
-// Whether the model may call tools.
-bool read_tool_choice(Fields& body) {
+// Whether the model may call tools, and what it must.
+bool read_tool_choice(Fields& body, Contract& contract) {
   const Json* object = body.object("tool_choice");
   if (!object) return true;
   Fields choice(*object, body.path("tool_choice"), body.reading());
   const std::string type = choice.required_string("type");
+  contract.parallel_calls = !choice.boolean("disable_parallel_tool_use").value_or(false);
   if (type == "none") return false;
-  if (type == "any" || type == "tool") {
-    choice.unsupported("type", "a call cannot be forced");
-  } else if (type != "auto") {
-    choice.refuse("type", "auto or none");
+  if (type == "any" || type == "tool") contract.tools = ToolUse::kRequired;
+  if (type == "tool") {
+    contract.tool = choice.required_string("name");
+  } else if (type != "any" && type != "auto") {
+    choice.refuse("type", "auto, any, tool or none");
   }
-  choice.unsupported("disable_parallel_tool_use", "the number of calls cannot be limited", "false");
   return true;
 }
 
-Effort read_effort(Fields& body, Effort fallback) {
+void read_output_format(Fields& holder, std::string_view key, AnthropicPrompt& out) {
+  const Json* object = holder.object(key);
+  if (!object) return;
+  Fields format(*object, holder.path(key), holder.reading());
+  out.contract.form = read_format(format, false, out.conversation.response_format);
+}
+
+Effort read_effort(Fields& body, Effort fallback, AnthropicPrompt& out) {
   const Json* object = body.object("output_config");
   if (!object) return fallback;
   Fields config(*object, body.path("output_config"), body.reading());
-  config.unsupported("format", "the form of the answer cannot be enforced");
+  read_output_format(config, "format", out);
   const auto name = config.string("effort");
   if (!name) return fallback;
   const auto effort = effort_from_name(*name);
@@ -74,7 +84,7 @@ Effort read_effort(Fields& body, Effort fallback) {
 
 void read_thinking(Fields& body, const Defaults& defaults, AnthropicPrompt& out) {
   const Json* object = body.object("thinking");
-  out.conversation.effort = read_effort(body, object ? Effort::kHigh : defaults.effort);
+  out.conversation.effort = read_effort(body, object ? Effort::kHigh : defaults.effort, out);
   if (!object) return;
   Fields thinking(*object, body.path("thinking"), body.reading());
   const std::string type = thinking.required_string("type");
@@ -83,6 +93,8 @@ void read_thinking(Fields& body, const Defaults& defaults, AnthropicPrompt& out)
   } else if (type != "enabled" && type != "adaptive") {
     thinking.refuse("type", "enabled, adaptive or disabled");
   }
+  const auto budget = thinking.integer("budget_tokens", 0, std::numeric_limits<int>::max());
+  if (budget && type == "enabled") out.max_reasoning = static_cast<int>(*budget);
   const std::string display = thinking.string("display").value_or("summarized");
   out.show_thinking = display != "omitted";
   if (out.show_thinking && display != "summarized") {
@@ -110,12 +122,12 @@ AnthropicPrompt read_anthropic_prompt(Fields& body, const Defaults& defaults) {
   AnthropicPrompt prompt;
   prompt.conversation.messages = read_turns(body);
   prompt.conversation.tools = read_tools(body);
-  if (!read_tool_choice(body)) prompt.conversation.tools.clear();
+  if (!read_tool_choice(body, prompt.contract)) prompt.conversation.tools.clear();
   prompt.calls = !prompt.conversation.tools.empty();
   read_thinking(body, defaults, prompt);
   read_context_management(body);
   body.pass("cache_control");
-  body.unsupported("output_format", "the form of the answer cannot be enforced");
+  read_output_format(body, "output_format", prompt);
   body.unsupported("container", "there are no containers", "{}");
   body.unsupported("mcp_servers", "this server calls no other servers", "[]");
   body.unsupported("inference_geo", "the place cannot be chosen", "\"\"");

@@ -2,6 +2,8 @@
 // reply and for a count of tokens.
 #pragma once
 
+#include <optional>
+
 #include "gateway/wire/fields.h"
 #include "gateway/wire/wire.h"
 #include "text/chat.h"
@@ -10,8 +12,10 @@ namespace plumb::wire {
 
 struct AnthropicPrompt {
   Conversation conversation;
-  bool calls = false;         // tools are offered: the client takes calls
-  bool show_thinking = true;  // false: thinking blocks come without their text
+  bool calls = false;  // tools are offered: the client takes calls
+  Contract contract;
+  std::optional<int> max_reasoning;  // thinking.budget_tokens
+  bool show_thinking = true;         // false: thinking blocks come without their text
 };
 
 // Reads system, messages, tools, tool_choice, thinking, output_config and whatever else would

@@ -111,8 +111,8 @@ TEST(AnthropicRequest, WhatIsLeftUnreadIsListed) {
              {"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "A"}]},
              {"role": "user", "content": "R", "id": 1}])");
   EXPECT_EQ(call.ignored, (std::vector<std::string>{"messages[].content[].data", "messages[].id",
-                                                    "tools[].input_examples",
-                                                    "thinking.budget_tokens", "diagnostics"}));
+                                                    "tools[].input_examples", "diagnostics"}));
+  EXPECT_EQ(call.choices.at(0).guards.max_reasoning, 2048);
 }
 
 TEST(AnthropicRequest, RefusalsNameTheField) {
@@ -178,24 +178,23 @@ TEST(AnthropicRequest, RefusalsNameTheField) {
       {R"("tools": [{"name": "a\">b", "input_schema": {}}])", "tools[0].name", "letters, digits"},
       {R"("tools": [{"name": "t", "input_schema": {}}, {"name": "t", "input_schema": {}}])",
        "tools[1].name", "no other tool has"},
-      {R"("tools": [{"name": "t", "input_schema": {}, "strict": true}])", "tools[0].strict",
-       "not checked against the schema"},
+      {R"("tools": [{"name": "t", "input_schema": {}, "strict": "yes"}])", "tools[0].strict",
+       "true or false"},
       {R"("tool_choice": "auto")", "tool_choice", "expected an object"},
-      {R"("tool_choice": {"type": "any"})", "tool_choice.type",
-       "\"any\", but a call cannot be forced"},
-      {R"("tool_choice": {"type": "tool", "name": "t"})", "tool_choice.type", "cannot be forced"},
-      {R"("tool_choice": {"type": "some"})", "tool_choice.type", "expected auto or none"},
-      {R"("tool_choice": {"type": "auto", "disable_parallel_tool_use": true})",
-       "tool_choice.disable_parallel_tool_use", "cannot be limited"},
+      {R"("tool_choice": {})", "tool_choice.type", "is missing"},
+      {R"("tool_choice": {"type": "some"})", "tool_choice.type", "auto, any, tool or none"},
+      {R"("tool_choice": {"type": "tool"})", "tool_choice.name", "is missing"},
+      {R"("tool_choice": {"type": "any", "disable_parallel_tool_use": 1})",
+       "tool_choice.disable_parallel_tool_use", "true or false"},
       {R"("thinking": {"type": "between_tools"})", "thinking.type",
        "enabled, adaptive or disabled"},
       {R"("thinking": {"type": "adaptive", "display": "some"})", "thinking.display",
        "summarized or omitted"},
+      {R"("thinking": {"type": "enabled", "budget_tokens": -1})", "thinking.budget_tokens", "-1"},
       {R"("output_config": {"effort": "huge"})", "output_config.effort", "low, medium, high"},
-      {R"("output_config": {"format": {"type": "json_schema", "schema": {}}})",
-       "output_config.format", "cannot be enforced"},
-      {R"("output_format": {"type": "json_schema", "schema": {}})", "output_format",
-       "cannot be enforced"},
+      {R"("output_config": {"format": {"type": "xml"}})", "output_config.format.type",
+       "text, json_object or json_schema"},
+      {R"("output_format": {"type": "json_schema"})", "output_format.schema", "an object"},
       {R"("context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]})",
        "context_management.edits[0].type", "not edited"},
       {R"("container": "c")", "container", "no containers"},

@@ -19,12 +19,14 @@ namespace {
 Json text_of(std::string_view text) { return Json::string(std::string(text)); }
 
 Json usage_json(const Usage& usage) {
+  Json details = Json::object({{"thinking_tokens", Json::integer(usage.reasoning)}});
+  if (usage.brake != Brake::kNone)
+    details.set("brake", Json::string(std::string(to_string(usage.brake))));
   return Json::object({{"input_tokens", Json::integer(usage.prompt - usage.cached)},
                        {"cache_creation_input_tokens", Json::integer(0)},
                        {"cache_read_input_tokens", Json::integer(usage.cached)},
                        {"output_tokens", Json::integer(usage.completion)},
-                       {"output_tokens_details",
-                        Json::object({{"thinking_tokens", Json::integer(usage.reasoning)}})}});
+                       {"output_tokens_details", std::move(details)}});
 }
 
 Json message_json(const ReplyHead& head, std::vector<Json> content, Json stop_reason,
@@ -41,7 +43,10 @@ Json message_json(const ReplyHead& head, std::vector<Json> content, Json stop_re
 
 std::string_view stop_reason(const Finished& finished, bool called, int max_tokens) {
   if (finished.reason == FinishReason::kLength) {
-    return finished.usage.completion < max_tokens ? "model_context_window_exceeded" : "max_tokens";
+    // What a brake ended was cut at a number of tokens, if not at this one.
+    const bool full =
+        finished.usage.completion >= max_tokens || finished.usage.brake != Brake::kNone;
+    return !full ? "model_context_window_exceeded" : "max_tokens";
   }
   if (finished.stop) return "stop_sequence";
   return called && finished.unfinished_calls.empty() ? "tool_use" : "end_turn";

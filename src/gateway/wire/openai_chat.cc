@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "gateway/wire/contract_fields.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/openai_chat_writer.h"
 #include "gateway/wire/openai_conversation.h"
@@ -51,9 +52,12 @@ Parsed parse(const Json& json, const Defaults& defaults) {
   ChatReplyForm form;
   {
     Fields body(json, "", reading);
-    Prompt prompt = read_conversation(body, defaults);
+    Contract contract;
+    Prompt prompt = read_conversation(body, defaults, contract);
     AskedFor asked = read_asked_for(body, defaults.sampling, call);
     ChatRequest& request = asked.request;
+    request.contract = std::move(contract);
+    request.guards = read_guards(body, defaults.guards);
     read_length(body, request);
     read_logprobs(body, request);
     form = {asked.answers, asked.wishes.stream, asked.wishes.usage, request.report_tokens};

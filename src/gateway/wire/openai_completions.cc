@@ -1,11 +1,13 @@
 #include "gateway/wire/openai_completions.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/strings.h"
+#include "gateway/wire/contract_fields.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/openai_completions_writer.h"
 #include "gateway/wire/openai_error.h"
@@ -80,8 +82,7 @@ std::vector<std::string> read_echo(Fields& body, const std::vector<Prompt>& prom
 void refuse_what_is_not_offered(Fields& body, int answers) {
   body.unsupported("suffix", "the model writes on and does not fill gaps", R"("")");
   body.unsupported("best_of", "every answer is given; use n", str(answers));
-  for (const std::string_view key : {"tools", "response_format"})
-    body.unsupported(key, "raw text has none; use chat completions");
+  body.unsupported("tools", "raw text has none; use chat completions");
   refuse_constraints(body);
 }
 
@@ -102,6 +103,9 @@ Parsed parse(const Json& json, const Defaults& defaults) {
     AskedFor asked = read_asked_for(body, defaults.sampling, call);
     ChatRequest& request = asked.request;
     std::vector<Prompt> prompts = read_prompts(body);
+    std::optional<std::string> schema_text;  // raw prompts are left as they are
+    request.contract.form = read_answer_form(body, schema_text);
+    request.guards = read_guards(body, defaults.guards);
     request.max_tokens = read_token_count(body, "max_tokens", 0).value_or(kUsualMaxTokens);
     read_logprobs(body, request);
     form = {static_cast<int>(prompts.size()),

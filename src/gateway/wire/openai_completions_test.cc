@@ -92,8 +92,9 @@ TEST(OpenAiCompletions, WhatIsWrongOrNotOfferedIsRefusedByName) {
       {R"({"prompt": "a", "best_of": 2})", "best_of", kUnsupported},
       {R"({"prompt": "a", "n": 2, "best_of": 3})", "best_of", kUnsupported},
       {R"({"prompt": "a", "tools": []})", "tools", kUnsupported},
-      {R"({"prompt": "a", "response_format": {"type": "text"}})", "response_format", kUnsupported},
-      {R"({"prompt": "a", "guided_regex": "x"})", "guided_regex", kUnsupported},
+      {R"({"prompt": "a", "regex": "x"})", "regex", kUnsupported},
+      {R"({"prompt": "a", "response_format": {"type": "xml"}})", "response_format.type"},
+      {R"({"prompt": "a", "guided_regex": 1})", "guided_regex"},
       {R"({"prompt": "a", "store": true})", "store", kUnsupported},
       {R"({"prompt": ["1","2","3","4","5","6","7","8","9"], "n": 16})", "prompt"},
   };
@@ -105,6 +106,19 @@ TEST(OpenAiCompletions, WhatIsWrongOrNotOfferedIsRefusedByName) {
   }
   EXPECT_EQ(call_of(R"({"prompt": ["1","2","3","4","5","6","7","8"], "n": 16})").choices.size(),
             128u);
+}
+
+TEST(OpenAiCompletions, AnswersAreHeldToAFormAndThePromptStaysAsItIs) {
+  const auto form_of = [](const std::string& field) {
+    const Call call = call_of(str(R"({"prompt": "a", )", field, "}"));
+    EXPECT_EQ(text_of(call.choices.at(0).prompt), "a");
+    EXPECT_TRUE(call.ignored.empty()) << field;
+    return call.choices.at(0).contract.form;
+  };
+  EXPECT_EQ(form_of(R"("response_format": {"type": "text"})"), AnswerForm());
+  EXPECT_EQ(form_of(R"("response_format": {"type": "json_object"})"),
+            (AnswerForm{AnswerForm::Kind::kSchema, R"({"type":"object"})", {}}));
+  EXPECT_EQ(form_of(R"("guided_regex": "x")"), (AnswerForm{AnswerForm::Kind::kRegex, "x", {}}));
 }
 
 TEST(OpenAiCompletions, EchoPutsThePromptInFront) {

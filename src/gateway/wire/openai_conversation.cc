@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "gateway/wire/contract_fields.h"
 #include "gateway/wire/openai_fields.h"
 #include "gateway/wire/openai_messages.h"
 
@@ -69,48 +70,10 @@ void read_template_kwargs(Fields& body, Thinking& thinking, Conversation& conver
   conversation.drop_old_reasoning = fields.boolean("drop_thinking").value_or(true);
 }
 
-void read_tool_choice(Fields& body, Conversation& conversation) {
-  body.unsupported("functions", "functions are offered as tools");
-  body.unsupported("function_call", "functions are offered as tools");
-  body.unsupported("parallel_tool_calls", "nothing here keeps the model from several calls at once",
-                   "true");
-  const Json* choice = body.get("tool_choice");
-  if (!choice || (choice->is_string() && choice->text() == "auto")) return;
-  if (choice->is_string() && choice->text() == "none") {
-    // Calls that were made stay; no tool is offered.
-    conversation.tools.clear();
-    for (Message& message : conversation.messages) message.tools.clear();
-  } else if (choice->is_object() || (choice->is_string() && choice->text() == "required")) {
-    body.unsupported("tool_choice", "nothing here makes the model call a tool; use auto or none");
-  } else {
-    body.refuse("tool_choice", "auto or none");
-  }
-}
-
-// The schema of the answer, as the model was trained to read it; nullopt: plain text.
-std::optional<std::string> read_response_format(Fields& body) {
-  const Json* object = body.object("response_format");
-  if (!object) return std::nullopt;
-  Fields format(*object, body.path("response_format"), body.reading());
-  const std::string type = format.required_string("type");
-  if (!body.reading().ok() || type == "text") return std::nullopt;
-  if (type == "json_object") return R"({"type":"object"})";
-  if (type != "json_schema") {
-    format.refuse("type", "text, json_object or json_schema");
-    return std::nullopt;
-  }
-  const Json* wrapper = format.object("json_schema");
-  if (!wrapper) {
-    format.refuse("json_schema", "an object with a schema");
-    return std::nullopt;
-  }
-  Fields fields(*wrapper, format.path("json_schema"), body.reading());
-  fields.string("name");
-  fields.string("description");
-  fields.unsupported("strict", "nothing here holds an answer to its schema", "false");
-  const Json* schema = fields.object("schema");
-  if (!schema) fields.refuse("schema", "an object");
-  return schema ? std::optional(schema->dump()) : std::nullopt;
+// Calls that were made stay; no tool is offered.
+void offer_no_tools(Conversation& conversation) {
+  conversation.tools.clear();
+  for (Message& message : conversation.messages) message.tools.clear();
 }
 
 // The words that say whether the last message is to be continued. The model's format has no second
@@ -130,12 +93,14 @@ void check_turn(Fields& body, const Conversation& conversation) {
 
 }  // namespace
 
-Conversation read_conversation(Fields& body, const Defaults& defaults) {
+Conversation read_conversation(Fields& body, const Defaults& defaults, Contract& contract) {
   Conversation conversation;
   conversation.messages = read_messages(body);
   conversation.tools = read_tools(body);
-  read_tool_choice(body, conversation);
-  conversation.response_format = read_response_format(body);
+  body.unsupported("functions", "functions are offered as tools");
+  body.unsupported("function_call", "functions are offered as tools");
+  if (!read_tool_choice(body, true, contract)) offer_no_tools(conversation);
+  contract.form = read_answer_form(body, conversation.response_format);
   Thinking thinking(body.reading());
   thinking.effort(body, "reasoning_effort");
   read_deepseek_switch(body, thinking);

@@ -8,12 +8,15 @@
 
 namespace plumb::wire {
 
-// Reads messages, tools, tool_choice, parallel_tool_calls, response_format, reasoning_effort,
+// Reads messages, tools, tool_choice, parallel_tool_calls, response_format (see
+// contract_fields.h for its other names), reasoning_effort,
 // thinking, chat_template_kwargs, continue_final_message and add_generation_prompt.
 //
 // Thinking: a switch (thinking.type, chat_template_kwargs.thinking or .enable_thinking) says
 // whether, an effort (reasoning_effort, here or among the kwargs) says how much. Off wins over an
 // effort, as with DeepSeek; on without one is the default effort, or high where that is none.
-Conversation read_conversation(Fields& body, const Defaults& defaults);
+//
+// What the reply has to keep goes into `contract`.
+Conversation read_conversation(Fields& body, const Defaults& defaults, Contract& contract);
 
 }  // namespace plumb::wire

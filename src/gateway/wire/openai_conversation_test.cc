@@ -20,7 +20,7 @@ Conversation conversation_of(const std::string& body, const Defaults& defaults =
   return std::get<Conversation>(call.choices.front().prompt);
 }
 Effort effort_of(const std::string& fields, Effort usual = Effort::kNone) {
-  return conversation_of(asking(fields), {{}, usual}).effort;
+  return conversation_of(asking(fields), {{}, usual, {}}).effort;
 }
 
 TEST(OpenAiConversation, EveryKindOfMessageIsRead) {

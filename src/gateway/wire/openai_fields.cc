@@ -198,12 +198,8 @@ void read_formalities(Fields& body) {
 }
 
 void refuse_constraints(Fields& body) {
-  constexpr std::string_view kUnenforced = "nothing here holds an answer to a grammar or schema";
-  for (const std::string_view key :
-       {"guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs",
-        "grammar", "json_schema", "regex", "ebnf"}) {
-    body.unsupported(key, kUnenforced);
-  }
+  for (const std::string_view key : {"regex", "ebnf"})
+    body.unsupported(key, "the field is structured_outputs here");
   body.unsupported("min_tokens", "answers end where the model ends them", "0");
   body.unsupported("stop_token_ids", "answers are stopped by text; use stop", "[]");
   body.unsupported("bad_words", "words cannot be forbidden; use logit_bias", "[]");

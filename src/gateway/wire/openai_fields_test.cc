@@ -150,15 +150,13 @@ TEST(OpenAiFields, FormalitiesPassAndPromisesThatNobodyKeepsAreRefused) {
 
 TEST(OpenAiFields, ConstraintsThatNothingEnforcesAreRefusedByName) {
   auto read = with_fields(R"({"min_tokens": 0, "stop_token_ids": [], "use_beam_search": false,
-      "guided_json": null})",
+      "regex": null, "ebnf": null})",
                           refuse_constraints);
   EXPECT_FALSE(read.refusal);
   EXPECT_TRUE(read.ignored.empty());
   for (const auto& [text, param] : std::vector<std::pair<std::string, std::string>>{
-           {R"({"guided_json": {}})", "guided_json"},
-           {R"({"guided_choice": ["a"]})", "guided_choice"},
-           {R"({"structured_outputs": {}})", "structured_outputs"},
-           {R"({"grammar": "root ::= x"})", "grammar"},
+           {R"({"regex": "a+"})", "regex"},
+           {R"({"ebnf": "root ::= x"})", "ebnf"},
            {R"({"min_tokens": 3})", "min_tokens"},
            {R"({"stop_token_ids": [1]})", "stop_token_ids"},
            {R"({"bad_words": ["x"]})", "bad_words"},

@@ -172,7 +172,7 @@ void read_tool(const Json& value, std::string where, Reading& reading, std::vect
   tool.name = read_function_name(function);
   function.string("description");
   function.object("parameters");
-  function.unsupported("strict", "nothing here holds a call to its schema", "false");
+  tool.strict = function.boolean("strict").value_or(false);
   tool.function_json = object->dump();
   out.push_back(std::move(tool));
 }

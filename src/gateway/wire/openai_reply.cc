@@ -18,6 +18,7 @@ std::string_view finish_reason(const Finished& finished, int calls_begun) {
 void UsageTotal::add(int prompt, const Usage& usage) {
   completion_ += usage.completion;
   reasoning_ += usage.reasoning;
+  if (usage.brake != Brake::kNone) brake_ = usage.brake;
   const auto [entry, fresh] = prompts_.try_emplace(prompt, PromptUse{usage.prompt, usage.cached});
   if (fresh) return;
   entry->second.tokens = std::max(entry->second.tokens, usage.prompt);
@@ -34,7 +35,8 @@ std::string UsageTotal::json() const {
   return str("{\"prompt_tokens\":", prompt, ",\"completion_tokens\":", completion_,
              ",\"total_tokens\":", prompt + completion_,
              ",\"prompt_tokens_details\":{\"cached_tokens\":", cached,
-             "},\"completion_tokens_details\":{\"reasoning_tokens\":", reasoning_, "}}");
+             "},\"completion_tokens_details\":{\"reasoning_tokens\":", reasoning_,
+             brake_ == Brake::kNone ? "" : str(",\"brake\":\"", to_string(brake_), "\""), "}}");
 }
 
 ReplyFrame::ReplyFrame(std::string_view id, std::string_view object, const ReplyHead& head,

@@ -30,6 +30,7 @@ class UsageTotal {
   };
   std::map<int, PromptUse> prompts_;
   std::int64_t completion_ = 0, reasoning_ = 0;
+  Brake brake_ = Brake::kNone;  // of the answer that came last with one
 };
 
 // What stands around the choices of a reply. Immutable.

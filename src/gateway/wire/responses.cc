@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "gateway/wire/contract_fields.h"
 #include "gateway/wire/fields.h"
 #include "gateway/wire/openai_error.h"
 #include "gateway/wire/openai_fields.h"
@@ -127,32 +128,30 @@ void read_reasoning(Fields& body, Conversation& conversation) {
   }
 }
 
-void read_format(const Json& object, Reading& reading, Request& request) {
+void read_text_format(const Json& object, Reading& reading, Request& request) {
   Fields format(object, "text.format", reading);
-  auto& schema_text = request.conversation.response_format;
+  AnswerForm form = read_format(format, false, request.conversation.response_format);
+  AnswerForm& asked = request.chat.contract.form;
+  if (form.kind != AnswerForm::Kind::kText && asked.kind != AnswerForm::Kind::kText)
+    format.refuse("type", "text, as another field says what the answer has to be");
+  if (form.kind != AnswerForm::Kind::kText) asked = std::move(form);
   Json& echo = request.text_format;
   const std::string type = format.required_string("type");
   echo.set("type", Json::string(type));
-  if (type == "json_object") {
-    schema_text = R"({"type":"object"})";
-  } else if (type == "json_schema") {
-    format.unsupported("strict", "nothing here holds an answer to a schema", "false");
-    echo.set("name", Json::string(format.required_string("name")));
-    echo.set("description", string_or_null(format.string("description")));
-    const Json* schema = format.required("schema") ? format.object("schema") : nullptr;
-    if (schema) schema_text = schema->dump();
-    echo.set("schema", value_or_null(schema));
-    echo.set("strict", Json::boolean(false));
-  } else if (type != "text") {
-    format.refuse("type", "text, json_object or json_schema");
-  }
+  if (type != "json_schema") return;
+  echo.set("name", Json::string(format.required_string("name")));
+  echo.set("description", string_or_null(format.string("description")));
+  echo.set("schema", value_or_null(format.get("schema")));
+  echo.set("strict", Json::boolean(true));
 }
 
 void read_text(Fields& body, Request& request) {
+  request.chat.contract.form = read_answer_form(body, request.conversation.response_format);
   const Json* object = body.object("text");
   if (!object) return;
   Fields text(*object, "text", body.reading());
-  if (const Json* format = text.object("format")) read_format(*format, body.reading(), request);
+  if (const Json* format = text.object("format"))
+    read_text_format(*format, body.reading(), request);
   const auto verbosity = text.string("verbosity");
   if (!verbosity || *verbosity == "medium") return;
   if (*verbosity != "low" && *verbosity != "high") text.refuse("verbosity", "low, medium or high");
@@ -168,33 +167,36 @@ void read_tool(const Json& object, std::string where, Reading& reading, Request&
   const std::string name = read_function_name(tool);
   const auto description = tool.string("description");
   const Json* parameters = tool.object("parameters");
-  if (tool.boolean("strict").value_or(false)) reading.ignore("tools[].strict");
+  const bool strict = tool.boolean("strict").value_or(false);
 
   Json function = Json::object({{"name", Json::string(name)}});
   if (description) function.set("description", Json::string(*description));
   if (parameters) function.set("parameters", *parameters);
-  request.conversation.tools.push_back({name, function.dump()});
+  request.conversation.tools.push_back({name, function.dump(), strict});
   request.tools.items().push_back(Json::object({{"type", Json::string(type)},
                                                 {"name", Json::string(name)},
                                                 {"description", string_or_null(description)},
                                                 {"parameters", value_or_null(parameters)},
-                                                {"strict", Json::boolean(false)}}));
+                                                {"strict", Json::boolean(strict)}}));
 }
 
 void read_tools(Fields& body, Request& request) {
   const Json* tools = body.array("tools");
   for (std::size_t i = 0; tools && i < tools->items().size() && body.reading().ok(); ++i)
     read_tool(tools->items()[i], str("tools[", i, "]"), body.reading(), request);
-  const Json* choice = body.get("tool_choice");
-  request.offer_tools = !choice || !choice->is_string() || choice->text() != "none";
-  if (request.offer_tools) {
-    body.unsupported("tool_choice", "whether the model calls a tool, and which, is its own choice",
-                     "\"auto\"");
-  } else {
-    request.conversation.tools.clear();
+  request.offer_tools = read_tool_choice(body, false, request.chat.contract);
+  if (!request.offer_tools) request.conversation.tools.clear();
+}
+
+// tool_choice as it was understood.
+Json tool_choice(const Request& request) {
+  const Contract& contract = request.chat.contract;
+  if (!contract.tool.empty()) {
+    return Json::object(
+        {{"type", Json::string("function")}, {"name", Json::string(contract.tool)}});
   }
-  if (!body.boolean("parallel_tool_calls").value_or(true))
-    body.reading().ignore("parallel_tool_calls");
+  if (!request.offer_tools) return Json::string("none");
+  return Json::string(contract.tools == ToolUse::kRequired ? "required" : "auto");
 }
 
 void read_metadata(Fields& body, Json& metadata) {
@@ -226,8 +228,8 @@ Json echo_of(Fields& body, Request& request) {
       {{"previous_response_id", Json()},
        {"instructions", string_or_null(body.string("instructions"))},
        {"tools", std::move(request.tools)},
-       {"tool_choice", Json::string(request.offer_tools ? "auto" : "none")},
-       {"parallel_tool_calls", Json::boolean(true)},
+       {"tool_choice", tool_choice(request)},
+       {"parallel_tool_calls", Json::boolean(request.chat.contract.parallel_calls)},
        {"text", Json::object({{"format", std::move(request.text_format)},
                               {"verbosity", Json::string("medium")}})},
        {"reasoning", Json::object({{"effort", Json::string(effort)}, {"summary", Json()}})},
@@ -263,6 +265,7 @@ void read_body(Fields& body, Request& request) {
     request.seeded = true;
   }
   request.chat.stop = read_stop(body);
+  request.chat.guards = read_guards(body, request.chat.guards);
   request.max_output_tokens = read_token_count(body, "max_output_tokens");
   request.chat.max_tokens = request.max_output_tokens.value_or(-1);
   read_reasoning(body, request.conversation);
@@ -277,6 +280,7 @@ Parsed parse(const Json& body, const Defaults& defaults) {
   Reading reading;
   Request request;
   request.chat.sampling = defaults.sampling;
+  request.chat.guards = defaults.guards;
   request.conversation.effort = defaults.effort;
   {
     Fields fields(body, "", reading);

@@ -102,10 +102,12 @@ TEST(Responses, ToolsAreReadInOneOrderOfKeys) {
   EXPECT_EQ(conversation(call).tools[0].function_json,
             R"({"name":"f","description":"d","parameters":{"type":"object"}})");
   EXPECT_EQ(conversation(call).tools[1].function_json, R"({"name":"g"})");
-  EXPECT_EQ(call.ignored, Names{"tools[].strict"});
+  EXPECT_TRUE(conversation(call).tools[0].strict);
+  EXPECT_FALSE(conversation(call).tools[1].strict);
+  EXPECT_TRUE(call.ignored.empty());
   EXPECT_EQ(said(object_of(call), "tools"),
             R"([{"type":"function","name":"f","description":"d","parameters":{"type":"object"},)"
-            R"("strict":false},{"type":"function","name":"g","description":null,)"
+            R"("strict":true},{"type":"function","name":"g","description":null,)"
             R"("parameters":null,"strict":false}])");
 }
 
@@ -118,6 +120,14 @@ TEST(Responses, WithToolChoiceNoneNoToolIsOffered) {
   EXPECT_NE(said(object_of(none), "tools"), "[]");
 }
 
+TEST(Responses, AToolChoiceIsSaidAsItWasUnderstood) {
+  const std::string tools = R"("tools":[{"type":"function","name":"f"}],"tool_choice":)";
+  EXPECT_EQ(said(object_of(call_of(tools + "\"auto\"")), "tool_choice"), "\"auto\"");
+  EXPECT_EQ(said(object_of(call_of(tools + "\"required\"")), "tool_choice"), "\"required\"");
+  EXPECT_EQ(said(object_of(call_of(tools + R"({"name":"f","type":"function"})")), "tool_choice"),
+            R"({"type":"function","name":"f"})");
+}
+
 TEST(Responses, TextFormatsBecomeTheResponseFormat) {
   EXPECT_EQ(conversation(call_of(R"("text":{"format":{"type":"text"}})")).response_format,
             std::nullopt);
@@ -126,10 +136,13 @@ TEST(Responses, TextFormatsBecomeTheResponseFormat) {
   const Call call = call_of(R"("text":{"format":{"type":"json_schema","name":"n","strict":false,
                                "schema":{"type":"array"}},"verbosity":"medium"})");
   EXPECT_EQ(conversation(call).response_format, R"({"type":"array"})");
+  // Kept, strict or not, and said so.
+  EXPECT_EQ(call.choices[0].contract.form,
+            (AnswerForm{AnswerForm::Kind::kSchema, R"({"type":"array"})", {}}));
   EXPECT_TRUE(call.ignored.empty());
   EXPECT_EQ(said(object_of(call), "text"),
             R"({"format":{"type":"json_schema","name":"n","description":null,)"
-            R"("schema":{"type":"array"},"strict":false},"verbosity":"medium"})");
+            R"("schema":{"type":"array"},"strict":true},"verbosity":"medium"})");
 }
 
 TEST(Responses, TheReplySaysHowTheRequestWasUnderstood) {
@@ -145,7 +158,7 @@ TEST(Responses, TheReplySaysHowTheRequestWasUnderstood) {
   EXPECT_EQ(said(object, "prompt_cache_key"), "\"k\"");
   EXPECT_EQ(said(object, "max_output_tokens"), "9");
   EXPECT_EQ(said(object, "reasoning"), "{\"effort\":\"high\",\"summary\":null}");
-  EXPECT_EQ(said(object, "parallel_tool_calls"), "true");
+  EXPECT_EQ(said(object, "parallel_tool_calls"), "false");
   EXPECT_EQ(said(object, "store"), "false");
   EXPECT_EQ(said(object, "background"), "false");
   EXPECT_EQ(said(object, "truncation"), "\"disabled\"");
@@ -157,6 +170,7 @@ TEST(Responses, TheReplySaysHowTheRequestWasUnderstood) {
   EXPECT_EQ(said(object, "frequency_penalty"), "0");
   EXPECT_EQ(said(object_of(call_of("")), "metadata"), "{}");
   EXPECT_EQ(said(object_of(call_of("")), "instructions"), "null");
+  EXPECT_EQ(said(object_of(call_of("")), "parallel_tool_calls"), "true");
 }
 
 TEST(Responses, WhatAsksForNothingPasses) {
@@ -188,7 +202,6 @@ TEST(Responses, WhatAsksForNothingPasses) {
 }
 
 TEST(Responses, WhatHasNoEffectIsListed) {
-  EXPECT_EQ(call_of(R"("parallel_tool_calls":false)").ignored, Names{"parallel_tool_calls"});
   EXPECT_EQ(call_of(R"("text":{"verbosity":"low"})").ignored, Names{"text.verbosity"});
   EXPECT_EQ(call_of(R"("reasoning":{"summary":"auto","generate_summary":"detailed"})").ignored,
             (Names{"reasoning.summary", "reasoning.generate_summary"}));
@@ -207,7 +220,8 @@ TEST(Responses, ARequestAsAnAgentSendsItIsServed) {
         "tool_choice":"auto","parallel_tool_calls":false,
         "reasoning":{"effort":"medium","summary":"auto"},"store":false,"stream":true,
         "include":["reasoning.encrypted_content"],"prompt_cache_key":"k"})");
-  EXPECT_EQ(call.ignored, (Names{"reasoning.summary", "parallel_tool_calls"}));
+  EXPECT_EQ(call.ignored, Names{"reasoning.summary"});
+  EXPECT_FALSE(call.choices.at(0).contract.parallel_calls);
 }
 
 TEST(Responses, WhatIsNotOfferedIsRefusedByName) {
@@ -233,9 +247,10 @@ TEST(Responses, WhatIsNotOfferedIsRefusedByName) {
       {R"("include":["reasoning.encrypted_content",7])", "include[1]"},
       {R"("top_logprobs":2)", "top_logprobs"},
       {R"("top_logprobs":21)", "top_logprobs"},
-      {R"("tool_choice":"required")", "tool_choice"},
-      {R"("tool_choice":{"type":"function","name":"f"})", "tool_choice"},
-      {R"("tool_choice":{"type":"allowed_tools","mode":"auto","tools":[]})", "tool_choice"},
+      {R"("tool_choice":"any")", "tool_choice"},
+      {R"("tool_choice":{"type":"function"})", "tool_choice.name"},
+      {R"("tool_choice":{"type":"allowed_tools","mode":"auto","tools":[]})", "tool_choice.type"},
+      {R"("parallel_tool_calls":"no")", "parallel_tool_calls"},
       {R"("tools":{"type":"function"})", "tools"},
       {R"("tools":[{"name":"f"}])", "tools[0].type"},
       {R"("tools":[{"type":"function"}])", "tools[0].name"},
@@ -253,7 +268,7 @@ TEST(Responses, WhatIsNotOfferedIsRefusedByName) {
       {R"("tools":[{"type":"local_shell"}])", "tools[0].type"},
       {R"("tools":[{"type":"custom","name":"apply_patch"}])", "tools[0].type"},
       {R"("tools":[{"type":"namespace","name":"n","tools":[]}])", "tools[0].type"},
-      {R"("text":{"format":{"type":"json_schema","name":"n","schema":{},"strict":true}})",
+      {R"("text":{"format":{"type":"json_schema","name":"n","schema":{},"strict":1}})",
        "text.format.strict"},
       {R"("text":{"format":{"type":"json_schema","name":"n"}})", "text.format.schema"},
       {R"("text":{"format":{"type":"json_schema","schema":{}}})", "text.format.name"},
@@ -274,7 +289,8 @@ TEST(Responses, WhatIsNotOfferedIsRefusedByName) {
       {R"("model":7)", "model"},
       {R"("instructions":["a"])", "instructions"},
       {R"("user":7)", "user"},
-      {R"("guided_json":{})", "guided_json"},
+      {R"("regex":"a+")", "regex"},
+      {R"("guided_json":[])", "guided_json"},
   };
   for (const Case& c : cases) {
     const Refusal refusal = refused(kOpenAiResponses, body_of(c.members));

@@ -90,14 +90,16 @@ Json item_json(const Item& item, std::string_view status, bool pack) {
 }
 
 Json usage_json(const Usage& usage) {
+  Json details = Json::object({{"reasoning_tokens", Json::integer(usage.reasoning)}});
+  if (usage.brake != Brake::kNone)
+    details.set("brake", Json::string(std::string(to_string(usage.brake))));
   // Keeping a prompt's state for later costs a client nothing, so no tokens count as written.
   return Json::object(
       {{"input_tokens", Json::integer(usage.prompt)},
        {"input_tokens_details", Json::object({{"cached_tokens", Json::integer(usage.cached)},
                                               {"cache_write_tokens", Json::integer(0)}})},
        {"output_tokens", Json::integer(usage.completion)},
-       {"output_tokens_details",
-        Json::object({{"reasoning_tokens", Json::integer(usage.reasoning)}})},
+       {"output_tokens_details", std::move(details)},
        {"total_tokens", Json::integer(std::int64_t{usage.prompt} + usage.completion)}});
 }
 

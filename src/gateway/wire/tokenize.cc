@@ -19,7 +19,8 @@ void read_text(Fields& body, std::string text, TokenizeCall& call) {
 }
 
 void read_chat(Fields& body, const Defaults& defaults, TokenizeCall& call) {
-  call.prompt = read_conversation(body, defaults);
+  Contract contract;  // decides no token of the prompt
+  call.prompt = read_conversation(body, defaults, contract);
   body.unsupported("add_special_tokens", "the chat format has its own", "false");
 }
 

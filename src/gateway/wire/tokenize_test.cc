@@ -41,7 +41,7 @@ TEST(Tokenize, MessagesAreReadAsChatCompletionsReadThem) {
   const std::string body = R"({"messages": [{"role": "user", "content": "Hi"},
       {"role": "assistant", "content": "Par"}], "chat_template_kwargs": {"thinking": true},
       "tools": [{"type": "function", "function": {"name": "f"}}]})";
-  const Defaults defaults = {{}, Effort::kMax};
+  const Defaults defaults = {{}, Effort::kMax, {}};
   const TokenizeCall call = call_of(body, defaults);
   const Call chat = accepted(kOpenAiChat, body, defaults);
   EXPECT_EQ(std::get<Conversation>(call.prompt), std::get<Conversation>(chat.choices.at(0).prompt));

@@ -37,6 +37,7 @@ Refusal refusal_of(const Error& error);
 struct Defaults {
   SamplingParams sampling;  // as the model's files have them
   Effort effort = Effort::kNone;
+  Guards guards;
 };
 
 // What the writer needs beside the events. Equal heads and events give equal bytes.
@@ -53,8 +54,9 @@ class ReplyWriter {
   virtual ~ReplyWriter() = default;
   // Before the first event. `prompt_tokens`: of all choices together.
   virtual void start(int prompt_tokens, std::string& out) = 0;
-  // One event of one answer, in the order of its stream. PromptProgress never comes here, nor Finished
-  // for another reason than kStop or kLength: such replies are not complete and end in fail().
+  // One event of one answer, in the order of its stream. PromptProgress never comes here, nor
+  // Finished for another reason than kStop or kLength: such replies are not complete and end in
+  // fail().
   virtual void take(int choice, const ChatEvent& event, std::string& out) = 0;
   // Every choice has finished: what ends the stream, or the whole body of a reply that is not
   // streamed (which has written nothing before).

@@ -1,0 +1,54 @@
+// What grammars know of a tokenizer.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/types.h"
+#include "grammar/rules.h"
+#include "grammar/token_trie.h"
+
+namespace plumb::grammar {
+
+// A set of tokens: token t is bit t mod 64 of word t / 64.
+using TokenSet = std::vector<std::uint64_t>;
+
+inline void insert(TokenSet& set, Token token) {
+  set[static_cast<std::size_t>(token) / 64] |= std::uint64_t{1} << (token % 64);
+}
+
+// How many characters of this kind `text` is made of, and of nothing else; 0: it is not.
+int count_fillers(std::string_view text, Filler filler);
+
+// Immutable, thread-safe. Takes tens of milliseconds to make for a large vocabulary.
+class Vocabulary {
+ public:
+  // texts[t]: the bytes of token t; empty: a grammar of text never allows it (control tokens).
+  explicit Vocabulary(std::vector<std::string> texts);
+
+  int size() const { return static_cast<int>(texts_.size()); }
+  std::size_t words() const { return (texts_.size() + 63) / 64; }  // of a TokenSet
+  std::string_view text(Token token) const { return texts_[static_cast<std::size_t>(token)]; }
+
+  const TokenTrie& trie() const { return all_; }
+  // The tokens that are not made of fillers alone.
+  const TokenTrie& others(Filler filler) const { return kind(filler).others; }
+  // The tokens made of at most so many fillers; kUnbounded: of any number.
+  const TokenSet& fillers(Filler filler, int most) const;
+
+ private:
+  struct Kind {
+    TokenTrie others;
+    std::vector<TokenSet> up_to;  // [0, longest]: at most so many
+  };
+  static Kind sorted_out(const std::vector<std::string>& texts, Filler filler);
+  const Kind& kind(Filler filler) const { return filler == Filler::kJson ? json_ : raw_; }
+
+  std::vector<std::string> texts_;
+  TokenTrie all_;
+  Kind json_, raw_;
+};
+
+}  // namespace plumb::grammar
