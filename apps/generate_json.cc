@@ -160,6 +160,9 @@ Result<LineRequest> parse_line_request(std::string_view line, std::string_view w
   auto prompt = make_prompt(asked, defaults);
   if (!prompt) return Error{prompt.error().code, str(what, ": ", prompt.error().message)};
   request.chat.prompt = std::move(*prompt);
+  const auto* conversation = std::get_if<Conversation>(&request.chat.prompt);
+  if (conversation && conversation->response_format)
+    request.chat.contract.form = {AnswerForm::Kind::kSchema, *conversation->response_format, {}};
   return request;
 }
 

@@ -123,6 +123,21 @@ TEST(Generate, ALineMaySampleInItsOwnWay) {
   EXPECT_EQ(tokens_of(json_of("generate --ignore-end --jsonl " + file)), "[105,105,105]");
 }
 
+TEST(Generate, ALinesResponseFormatIsKept) {
+  TempDir dir;
+  const std::string file = (dir / "lines").string();
+  ASSERT_TRUE(write_file_atomically(
+      file,
+      R"({"prompt":"Hi","max_tokens":40,"temperature":1,"seed":3,"response_format":{"type":"json_schema",)"
+      R"("json_schema":{"name":"n","schema":{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}}}})"));
+  const Json reply = json_of("generate --jsonl " + file);
+  ASSERT_NE(reply.find("text"), nullptr);
+  const auto answer = parse_json(reply.find("text")->text(), "answer");
+  ASSERT_TRUE(answer) << reply.dump();
+  ASSERT_NE(answer->find("n"), nullptr) << reply.dump();
+  EXPECT_TRUE(answer->find("n")->as_int()) << reply.dump();
+}
+
 TEST(Generate, ABadLineIsAnsweredWithWhatIsWrongAndTheOthersGoOn) {
   TempDir dir;
   const std::string file = (dir / "lines").string();

@@ -83,7 +83,7 @@ class LocalStream final : public ChatStream {
   void check_guards(Token token) {
     if (end_of_reasoning_ >= 0 && token == end_of_reasoning_ && !reasoning_over_) {
       reasoning_over_ = true;
-      if (completion_ == guards_.max_reasoning + 1) brake_ = Brake::kReasoning;
+      if (guards_.max_reasoning >= 0 && completion_ > guards_.max_reasoning) brake_ = Brake::kReasoning;
     }
     if (guards_.max_repeated > 0 && loops_.push(token) >= guards_.max_repeated) {
       brake_ = Brake::kLoop;

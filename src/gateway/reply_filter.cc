@@ -6,6 +6,10 @@
 namespace plumb {
 namespace {
 
+bool contains(std::span<const std::uint64_t> set, Token token) {
+  return (set[static_cast<std::size_t>(token) / 64] >> (token % 64) & 1) != 0;
+}
+
 void keep_only(std::span<std::uint64_t> allowed, Token token) {
   std::fill(allowed.begin(), allowed.end(), 0);
   allowed[static_cast<std::size_t>(token) / 64] = std::uint64_t{1} << (token % 64);
@@ -21,14 +25,18 @@ ReplyFilter::ReplyFilter(ReplyFilterOptions options) : options_(std::move(option
 bool ReplyFilter::in_reasoning() const { return reasoning_end_ < 0; }
 
 void ReplyFilter::bitmask(std::span<std::uint64_t> allowed) {
-  if (in_reasoning() && options_.max_reasoning >= 0 && accepted_ >= options_.max_reasoning)
-    return keep_only(allowed, options_.end_of_reasoning);
+  const bool over =
+      in_reasoning() && options_.max_reasoning >= 0 && accepted_ >= options_.max_reasoning;
+  if (over && !matcher_) return keep_only(allowed, options_.end_of_reasoning);
   if (!matcher_) return;
   scratch_.assign(allowed.size(), 0);
   // A grammar that grew beyond its limits allows nothing, and the request fails.
   if (broken_at_ < 0 && matcher_->allow(scratch_) && matcher_->may_end()) {
     for (const Token end : options_.ends) grammar::insert(scratch_, end);
   }
+  // A character that was begun is completed first.
+  if (over && contains(scratch_, options_.end_of_reasoning))
+    return keep_only(allowed, options_.end_of_reasoning);
   std::copy(scratch_.begin(), scratch_.end(), allowed.begin());
 }
 

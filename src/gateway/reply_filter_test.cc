@@ -260,5 +260,32 @@ TEST(ReplyFilter, AReplyThatIsNoLongerTheGrammarsHasNoNextToken) {
   EXPECT_EQ(mask_of(filter), before);
 }
 
+// Reasoning is text: a character that the budget ends in is completed before it is closed.
+TEST(ReplyFilter, ABudgetThatEndsInsideACharacterWaitsForIt) {
+  Rules rules;
+  JsonRules json(rules);
+  ReplyFilter filter(
+      {running(rules, rules.seq({json.text(), rules.control(kEndOfReasoning), json.any_value()})),
+       {kFirstEnd},
+       true,
+       kEndOfReasoning,
+       1});
+  const auto mask = [&] {
+    TokenSet allowed((static_cast<std::size_t>(kTokens) + 63) / 64, ~std::uint64_t{0});
+    filter.bitmask(allowed);
+    return allowed;
+  };
+  filter.accept(1 + 0xe6);
+  TokenSet only(mask().size(), 0);
+  grammar::insert(only, kEndOfReasoning);
+  EXPECT_NE(mask(), only);
+  EXPECT_EQ(mask()[0] & 1, 0u) << "the end is not allowed here";
+  filter.accept(1 + 0x97);
+  filter.accept(1 + 0xa5);
+  EXPECT_EQ(mask(), only);
+  filter.accept(kEndOfReasoning);
+  EXPECT_NE(mask(), TokenSet(mask().size(), 0));
+}
+
 }  // namespace
 }  // namespace plumb

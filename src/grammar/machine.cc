@@ -266,20 +266,33 @@ void Machine::walk(const TokenTrie& trie, Place from, Visit visit) {
 void Machine::explore(const Items& states, Local& out) {
   closure_.clear();
   closure_.items = states;
-  const Place from = intern(closure_);
+  Place from = intern(closure_);
   const Filler filler = automaton_->filler(states.front().state).filler;
-  const TokenTrie& trie =
-      filler == Filler::kNone ? vocabulary_->trie() : vocabulary_->others(filler);
   std::vector<TokenTrie::Entry> leaving;
-  walk(trie, from, [&](const TokenTrie::Node& node, Place place) {
-    const std::span<const Token> tokens = trie.tokens();
-    for (std::int32_t t = node.first; t < node.own_end; ++t) out.few.push_back(tokens[index(t)]);
-    if (!configs_[index(place)].exits) return;
-    for (std::int32_t t = node.own_end; t < node.all_end; ++t) {
-      const Token token = tokens[index(t)];
-      leaving.push_back({vocabulary_->text(token).substr(index(node.depth)), token});
+  const auto explore_trie = [&](const TokenTrie& trie) {
+    walk(trie, from, [&](const TokenTrie::Node& node, Place place) {
+      const std::span<const Token> tokens = trie.tokens();
+      for (std::int32_t t = node.first; t < node.own_end; ++t) out.few.push_back(tokens[index(t)]);
+      if (!configs_[index(place)].exits) return;
+      for (std::int32_t t = node.own_end; t < node.all_end; ++t) {
+        const Token token = tokens[index(t)];
+        const std::string_view text =
+            filler == Filler::kNone ? vocabulary_->text(token) : vocabulary_->behind(filler, token);
+        leaving.push_back({text.substr(index(node.depth)), token});
+      }
+    });
+  };
+  if (filler == Filler::kNone) {
+    explore_trie(vocabulary_->trie());
+  } else {
+    // Tokens of fillers alone are allowed by their number. The others begin with some, all of which
+    // lead to the same place.
+    for (const TokenTrie& trie : vocabulary_->behind(filler)) {
+      if (from < 0) break;
+      explore_trie(trie);
+      from = step(from, static_cast<std::uint8_t>(kAnyFiller));
     }
-  });
+  }
   out.leaving = TokenTrie(std::move(leaving));
   if (out.few.size() > vocabulary_->words()) {
     out.many.assign(vocabulary_->words(), 0);

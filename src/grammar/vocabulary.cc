@@ -18,32 +18,39 @@ bool is_filler(char32_t code, Filler filler) {
 
 }  // namespace
 
-int count_fillers(std::string_view text, Filler filler) {
-  int count = 0;
-  for (std::size_t at = 0; at < text.size(); ++count) {
-    const Utf8Step step = decode_utf8(text, at);
-    if (!step.valid || !is_filler(step.code, filler)) return 0;
-    at += step.length;
+Fillers leading_fillers(std::string_view text, Filler filler) {
+  Fillers out;
+  while (out.bytes < text.size()) {
+    const Utf8Step step = decode_utf8(text, out.bytes);
+    if (!step.valid || !is_filler(step.code, filler)) break;
+    out.bytes += step.length;
+    ++out.count;
   }
-  return count;
+  return out;
 }
 
 Vocabulary::Kind Vocabulary::sorted_out(const std::vector<std::string>& texts, Filler filler) {
   Kind kind;
-  std::vector<TokenTrie::Entry> others;
+  kind.rest.assign(texts.size(), 0);
+  std::vector<std::vector<TokenTrie::Entry>> behind;
   std::vector<std::vector<Token>> by_count(1);
   for (std::size_t t = 0; t < texts.size(); ++t) {
-    if (texts[t].empty()) continue;
-    const auto count =
-        static_cast<std::size_t>(std::min(count_fillers(texts[t], filler), kMostCounted));
-    if (count == 0) {
-      others.push_back({texts[t], static_cast<Token>(t)});
+    const std::string_view text = texts[t];
+    if (text.empty()) continue;
+    const Fillers lead = leading_fillers(text, filler);
+    if (lead.bytes < text.size()) {
+      const auto count = static_cast<std::size_t>(lead.count);
+      if (behind.size() <= count) behind.resize(count + 1);
+      behind[count].push_back({text.substr(lead.bytes), static_cast<Token>(t)});
+      kind.rest[t] = static_cast<std::uint32_t>(text.size() - lead.bytes);
       continue;
     }
+    const auto count = static_cast<std::size_t>(std::min(lead.count, kMostCounted));
     if (by_count.size() <= count) by_count.resize(count + 1);
     by_count[count].push_back(static_cast<Token>(t));
   }
-  kind.others = TokenTrie(std::move(others));
+  for (std::vector<TokenTrie::Entry>& entries : behind)
+    kind.behind.emplace_back(std::move(entries));
   TokenSet set((texts.size() + 63) / 64, 0);
   for (const std::vector<Token>& tokens : by_count) {
     for (const Token token : tokens) insert(set, token);

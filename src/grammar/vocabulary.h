@@ -19,8 +19,15 @@ inline void insert(TokenSet& set, Token token) {
   set[static_cast<std::size_t>(token) / 64] |= std::uint64_t{1} << (token % 64);
 }
 
-// How many characters of this kind `text` is made of, and of nothing else; 0: it is not.
-int count_fillers(std::string_view text, Filler filler);
+// A character that every filler is as good as.
+inline constexpr char kAnyFiller = 'a';
+
+// The characters of this kind that a text begins with.
+struct Fillers {
+  int count = 0;
+  std::size_t bytes = 0;
+};
+Fillers leading_fillers(std::string_view text, Filler filler);
 
 // Immutable, thread-safe. Takes tens of milliseconds to make for a large vocabulary.
 class Vocabulary {
@@ -33,15 +40,20 @@ class Vocabulary {
   std::string_view text(Token token) const { return texts_[static_cast<std::size_t>(token)]; }
 
   const TokenTrie& trie() const { return all_; }
-  // The tokens that are not made of fillers alone.
-  const TokenTrie& others(Filler filler) const { return kind(filler).others; }
+  // What the other tokens hold behind the fillers that they begin with, by how many those are.
+  const std::vector<TokenTrie>& behind(Filler filler) const { return kind(filler).behind; }
+  std::string_view behind(Filler filler, Token token) const {
+    const std::string_view all = text(token);
+    return all.substr(all.size() - kind(filler).rest[static_cast<std::size_t>(token)]);
+  }
   // The tokens made of at most so many fillers; kUnbounded: of any number.
   const TokenSet& fillers(Filler filler, int most) const;
 
  private:
   struct Kind {
-    TokenTrie others;
-    std::vector<TokenSet> up_to;  // [0, longest]: at most so many
+    std::vector<TokenTrie> behind;    // [fillers before it]
+    std::vector<std::uint32_t> rest;  // [tokens]: bytes behind the fillers
+    std::vector<TokenSet> up_to;      // [0, longest]: at most so many
   };
   static Kind sorted_out(const std::vector<std::string>& texts, Filler filler);
   const Kind& kind(Filler filler) const { return filler == Filler::kJson ? json_ : raw_; }

@@ -51,15 +51,18 @@ class CallGrammar {
 
   Result<ExprId> invoke(const ToolSpec& tool) {
     PLUMB_TRY(function, parse_json(tool.function_json, "its description", kToolLimits));
-    PLUMB_TRY(arguments, parameters(tool, function));
-    return rules_.seq({tag("<", str("invoke name=\"", tool.name, "\">\n")), arguments,
+    auto arguments = parameters(tool, function);
+    // Clients offer tools with schemas of all kinds; only who asks for `strict` relies on them.
+    static const Json kAnything = Json::object({{"parameters", Json::object()}});
+    if (!arguments && !tool.strict) arguments = parameters(tool, kAnything);
+    if (!arguments) return arguments.error();
+    return rules_.seq({tag("<", str("invoke name=\"", tool.name, "\">\n")), *arguments,
                        rules_.byte('\n'), tag("</", "invoke>")});
   }
 
   Result<ExprId> parameters(const ToolSpec& tool, const Json& function) {
-    // Where its schema comes from: OpenAI's and our own spelling, Anthropic's.
     const Json* given = function.find("parameters");
-    if (!given) return rules_.empty();
+    if (!given || given->is_null()) return rules_.empty();
     roots_.push_back(std::make_unique<Json>(*given));
     SchemaCompiler compiler(json_, *roots_.back(), !tool.strict);
     PLUMB_TRY(objects, compiler.objects(*roots_.back(), "$"));
@@ -77,6 +80,12 @@ class CallGrammar {
   }
 
   Result<ExprId> of_object(SchemaCompiler& compiler, const SchemaCompiler::Object& object) {
+    for (const char* keyword : {"const", "enum", "minProperties", "maxProperties", "propertyNames",
+                                "patternProperties"}) {
+      if (!object.node->find(keyword)) continue;
+      return Error{Code::kUnsupported, str(object.path, ".", keyword,
+                                           " is not offered for a tool's parameters as a whole.")};
+    }
     PLUMB_TRY(members, compiler.members(*object.node, object.path));
     const ExprId line = rules_.byte('\n');
     ExprId end[2] = {rules_.empty(), rules_.empty()};

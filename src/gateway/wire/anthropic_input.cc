@@ -66,6 +66,8 @@ bool read_tool_choice(Fields& body, Contract& contract) {
 void read_output_format(Fields& holder, std::string_view key, AnthropicPrompt& out) {
   const Json* object = holder.object(key);
   if (!object) return;
+  if (out.contract.form.kind != AnswerForm::Kind::kText)
+    holder.refuse(key, "none, as output_config.format says what the answer has to be");
   Fields format(*object, holder.path(key), holder.reading());
   out.contract.form = read_format(format, false, out.conversation.response_format);
 }

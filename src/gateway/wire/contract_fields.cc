@@ -157,14 +157,14 @@ bool read_tool_choice(Fields& body, bool nested, Contract& contract) {
 
 Guards read_guards(Fields& body, const Guards& usual) {
   Guards guards = usual;
-  const auto read = [&](Fields& fields, std::string_view key, int& value) {
-    if (const auto given = fields.integer(key, 0, kMostGuard)) value = static_cast<int>(*given);
+  const auto read = [&](Fields& fields, std::string_view key, int& value, int least = 0) {
+    if (const auto given = fields.integer(key, least, kMostGuard)) value = static_cast<int>(*given);
   };
   read(body, "thinking_token_budget", guards.max_reasoning);
   const Json* object = body.object("guards");
   if (!object) return guards;
   Fields fields(*object, body.path("guards"), body.reading());
-  read(fields, "max_reasoning_tokens", guards.max_reasoning);
+  read(fields, "max_reasoning_tokens", guards.max_reasoning, -1);
   read(fields, "max_repeated_tokens", guards.max_repeated);
   read(fields, "max_call_tokens", guards.max_call);
   return guards;
