@@ -98,6 +98,8 @@ class AutomatonBuilder {
         return;
       case Expr::Kind::kRepeat:
         return lay_repeat(expr, from, to);
+      case Expr::Kind::kGraph:
+        return lay_graph(expr, from, to);
     }
   }
 
@@ -138,6 +140,18 @@ class AutomatonBuilder {
     if (!unbounded) return;
     filler_[index(at)] = {expr.filler, kUnbounded};
     lay(part, at, at);
+  }
+
+  void lay_graph(const Expr& expr, StateId from, StateId to) {
+    std::vector<StateId> nodes = {add_state()};
+    filler_[index(nodes[0])] = {expr.filler, kUnbounded};
+    add_empty(from, nodes[0]);
+    for (std::size_t i = 0; i < expr.parts.size(); ++i) {
+      const auto [out, in] = expr.edges[i];
+      while (static_cast<int>(nodes.size()) <= std::max(out, in)) nodes.push_back(add_state());
+      lay(expr.parts[i], nodes[index(out)], nodes[index(in)]);
+    }
+    for (const StateId node : nodes) add_empty(node, to);
   }
 
   // Which rules have a path from start to end over edges that `free` passes and calls of such

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/check.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "grammar/text_ranges.h"
@@ -122,6 +123,37 @@ ExprId character(Rules& rules, const CharSet& set, Spelling spelling) {
     }
   }
   return ways.empty() ? rules.never() : rules.alt(std::move(ways));
+}
+
+// Node n: the last n characters are those that `part` begins with (Knuth, Morris and Pratt).
+ExprId text_without(Rules& rules, std::string_view part) {
+  std::u32string pattern;
+  for (std::size_t at = 0; at < part.size();) {
+    const Utf8Step step = decode_utf8(part, at);
+    pattern += step.code;
+    at += step.length;
+  }
+  PLUMB_CHECK(pattern.size() > 1 && pattern.front() == 0xFF5C);
+  const auto matched = [&](std::u32string text) {  // of the pattern, at the text's end
+    std::size_t n = std::min(text.size(), pattern.size());
+    while (text.compare(text.size() - n, n, pattern, 0, n) != 0) --n;
+    return static_cast<int>(n);
+  };
+  std::vector<Rules::GraphEdge> edges;
+  for (int node = 0; node < static_cast<int>(pattern.size()); ++node) {
+    CharSet others = CharSet::any();
+    std::u32string seen;
+    for (const char32_t c : pattern) {
+      if (seen.find(c) != seen.npos) continue;
+      seen += c;
+      others = others.without(CharSet::one(c));
+      const int to = matched(pattern.substr(0, static_cast<std::size_t>(node)) + c);
+      if (to == static_cast<int>(pattern.size())) continue;
+      edges.push_back({node, to, character(rules, CharSet::one(c), Spelling::kRaw)});
+    }
+    edges.push_back({node, 0, character(rules, others, Spelling::kRaw)});
+  }
+  return rules.graph(edges, Filler::kRaw);
 }
 
 ExprId text(Rules& rules, std::string_view text, Spelling spelling) {

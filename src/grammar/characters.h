@@ -44,6 +44,9 @@ enum class Spelling : std::uint8_t {
 
 // One character of the set.
 ExprId character(Rules& rules, const CharSet& set, Spelling spelling);
+// Any text in which `part`, which begins with U+FF5C, does not occur; no other character of a text
+// is looked at twice.
+ExprId text_without(Rules& rules, std::string_view part);
 // A text that is given, in its usual spelling: no escape that is not needed.
 ExprId text(Rules& rules, std::string_view text, Spelling spelling);
 

@@ -164,6 +164,18 @@ TEST(GrammarMachine, MasksAreExact) {
   }
 }
 
+TEST(GrammarMachine, TextsWithoutAPart) {
+  Rules rules;
+  const auto machine = machine_of(rules, text_without(rules, "\uFF5CDSM\uFF5C"));
+  for (const char* good : {"", "abc", "\uFF5C", "\uFF5CDSM", "\uFF5CDS\uFF5CDSM", "DSM\uFF5C",
+                           "\uFF5C\uFF5CDSMM\uFF5C"})
+    EXPECT_TRUE(matches(machine, good)) << good;
+  for (const char* bad : {"\uFF5CDSM\uFF5C", "ab\uFF5CDSM\uFF5Cc", "\uFF5C\uFF5CDSM\uFF5C",
+                          "\uFF5CDS\uFF5CDSM\uFF5C"})
+    EXPECT_FALSE(matches(machine, bad)) << bad;
+  for (unsigned seed = 0; seed < 10; ++seed) random_text(machine, seed, 60);
+}
+
 // Hostile: everything may be the beginning of the end, a thousand characters later.
 TEST(GrammarMachine, WorkHasALimit) {
   Rules rules;

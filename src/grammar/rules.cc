@@ -69,6 +69,17 @@ ExprId Rules::repeat(ExprId part, int min, int max, Filler filler) {
   return add(std::move(expr));
 }
 
+ExprId Rules::graph(const std::vector<GraphEdge>& edges, Filler filler) {
+  Expr expr;
+  expr.kind = Expr::Kind::kGraph;
+  expr.filler = filler;
+  for (const GraphEdge& edge : edges) {
+    expr.parts.push_back(edge.expr);
+    expr.edges.emplace_back(edge.from, edge.to);
+  }
+  return add(std::move(expr));
+}
+
 RuleId Rules::declare(std::string name) {
   rules_.push_back({std::move(name), -1, false});
   return static_cast<RuleId>(rules_.size()) - 1;

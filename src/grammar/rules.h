@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/types.h"
@@ -21,19 +22,30 @@ inline constexpr int kUnbounded = -1;
 enum class Filler : std::uint8_t {
   kNone,
   kJson,  // a character that a JSON string holds as it is: not ", not \, not a control character
-  kRaw,   // any character
+  kRaw,   // any character but U+FF5C, with which models' markup begins
 };
 
 struct Expr {
-  enum class Kind : std::uint8_t { kNever, kBytes, kLiteral, kControl, kCall, kSeq, kAlt, kRepeat };
+  enum class Kind : std::uint8_t {
+    kNever,
+    kBytes,
+    kLiteral,
+    kControl,
+    kCall,
+    kSeq,
+    kAlt,
+    kRepeat,
+    kGraph
+  };
   Kind kind = Kind::kNever;
-  std::uint8_t low = 0, high = 0;  // kBytes: one byte in [low, high]
-  Token token = -1;                // kControl
-  RuleId rule = -1;                // kCall
-  int min = 0, max = kUnbounded;   // kRepeat
-  Filler filler = Filler::kNone;   // kRepeat: what each repetition accepts at least
-  std::string text;                // kLiteral
-  std::vector<ExprId> parts;       // kSeq, kAlt; kRepeat has one
+  std::uint8_t low = 0, high = 0;          // kBytes: one byte in [low, high]
+  Token token = -1;                        // kControl
+  RuleId rule = -1;                        // kCall
+  int min = 0, max = kUnbounded;           // kRepeat
+  Filler filler = Filler::kNone;           // kRepeat: what each repetition accepts at least
+  std::string text;                        // kLiteral
+  std::vector<ExprId> parts;               // kSeq, kAlt, kGraph: of its edges; kRepeat has one
+  std::vector<std::pair<int, int>> edges;  // kGraph: from and to
 };
 
 // Owns the expressions and rules of one grammar. Expressions may be used any number of times.
@@ -53,6 +65,14 @@ class Rules {
   // character of that kind, and that each is one repetition.
   ExprId repeat(ExprId expr, int min, int max, Filler filler = Filler::kNone);
   ExprId optional(ExprId expr) { return repeat(expr, 0, 1); }
+
+  // Walks from node 0 along edges, each of which is an expression; they may end at every node. The
+  // `filler` promises that each of its characters leads from node 0 back to it.
+  struct GraphEdge {
+    int from = 0, to = 0;
+    ExprId expr = -1;
+  };
+  ExprId graph(const std::vector<GraphEdge>& edges, Filler filler);
 
   // A rule may be called before it is defined. `name` is for messages.
   RuleId declare(std::string name);

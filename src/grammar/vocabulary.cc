@@ -12,7 +12,7 @@ namespace {
 constexpr int kMostCounted = 64;
 
 bool is_filler(char32_t code, Filler filler) {
-  if (filler == Filler::kRaw) return true;
+  if (filler == Filler::kRaw) return code != 0xFF5C;
   return code >= 0x20 && code != '"' && code != '\\' && code != 0x2028 && code != 0x2029;
 }
 

@@ -9,6 +9,7 @@
 #include "grammar/json_rules.h"
 #include "grammar/schema.h"
 #include "text/answer_grammar.h"
+#include "text/deepseek_v4_literals.h"
 
 namespace plumb::deepseek_v4 {
 namespace {
@@ -163,8 +164,9 @@ Result<grammar::RuleId> reply_grammar(grammar::Rules& rules, const std::vector<T
   if (contract.tools == ToolUse::kRequired) {
     ways.push_back(calls);
   } else {
-    PLUMB_TRY(answer, answer_grammar(json, contract.form));
     const bool text = contract.form.kind == AnswerForm::Kind::kText;
+    PLUMB_TRY(form, answer_grammar(json, contract.form));
+    const ExprId answer = text ? grammar::text_without(rules, kDsml) : form;
     if (text && calls >= 0) {
       ways.push_back(rules.seq({answer, rules.optional(calls)}));
     } else {

@@ -16,7 +16,8 @@ namespace plumb::deepseek_v4 {
 //   [REASONING </think>] ANSWER [CALLS]      tools may be called
 //   [REASONING </think>] CALLS               they must be
 //
-// where the answer has the contract's form (a form other than text excludes calls behind it) and
+// where text is free but for the spelling of DSML's token, which would look like markup to whoever
+// reads it as text; the answer has the contract's form (a form other than text excludes calls behind it) and
 // calls are written as append_tool_calls() writes them, to tools that are offered, with arguments
 // that satisfy their schemas. Strings stand raw in DSML, everything else as JSON; parameters come
 // in the order of the schema. A tool without `strict` may have keywords that are not offered: any
