@@ -14,6 +14,13 @@
 
 namespace plumb::grammar {
 
+Status SchemaCompiler::spend(const std::string& path) {
+  constexpr int kMostWork = 20'000;
+  if (++work_ <= kMostWork) return {};
+  return Error{Code::kExhausted, str(path, ": the schema takes more than ", kMostWork,
+                                     " steps to read; its references or combinations multiply.")};
+}
+
 ExprId SchemaCompiler::alt(std::vector<ExprId> ways) {
   return ways.empty() ? rules_.never() : rules_.alt(std::move(ways));
 }
@@ -110,6 +117,7 @@ Result<const Json*> SchemaCompiler::target(const std::string& reference,
 
 Status SchemaCompiler::add(const Json& node, const std::string& path, Spelling strings, int depth,
                            Ways& out) {
+  PLUMB_TRY_STATUS(spend(path));
   if (depth > kMostSchemaDepth) {
     return Error{Code::kUnsupported, str("The schema is nested deeper than ", kMostSchemaDepth,
                                          " levels, or refers to itself without end.")};
@@ -126,6 +134,7 @@ Status SchemaCompiler::add(const Json& node, const std::string& path, Spelling s
   if (const Json* all = node.find("allOf")) {
     merged_.push_back(std::make_unique<Json>(without(node, "allOf")));
     for (const Json& part : all->items()) {
+      PLUMB_TRY_STATUS(spend(path));
       PLUMB_TRY(other, without_reference(part, path));
       if (other.is_object()) PLUMB_TRY_STATUS(check_keywords(other, path + ".allOf"));
       PLUMB_TRY(joined, merged(*merged_.back(), other, path + ".allOf"));

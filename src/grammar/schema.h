@@ -99,6 +99,8 @@ class SchemaCompiler {
   Result<Json> without_reference(Json node, const std::string& path) const;
   Result<const Json*> target(const std::string& reference, const std::string& path) const;
   ExprId alt(std::vector<ExprId> ways);
+  // kExhausted: the schema multiplies what it says beyond reason.
+  Status spend(const std::string& path);
   bool forgives(const Error& error) const { return forgiving_ && error.code == Code::kUnsupported; }
 
   struct Pending {
@@ -111,6 +113,7 @@ class SchemaCompiler {
   Rules& rules_;
   const Json& root_;
   const bool forgiving_;
+  int work_ = 0;                            // schemas looked at, each as often as it was
   std::map<std::string, RuleId> referred_;  // by reference
   std::vector<Pending> pending_;
   std::vector<std::unique_ptr<Json>> merged_;  // schemas that allOf and anyOf made

@@ -151,6 +151,7 @@ Result<std::vector<SchemaCompiler::Object>> SchemaCompiler::objects(const Json& 
     if (*node.as_bool()) out.push_back({&kAnything, path});
     return out;
   }
+  PLUMB_TRY_STATUS(spend(path));
   if (depth > kMostSchemaDepth || !node.is_object()) {
     return Error{Code::kInvalid, str(path, " is no schema of an object.")};
   }
@@ -177,6 +178,7 @@ Result<std::vector<SchemaCompiler::Object>> SchemaCompiler::objects(const Json& 
   } else if (keyword == "allOf") {
     Json joined = Json::boolean(true);
     for (Json part : list->items()) {
+      PLUMB_TRY_STATUS(spend(path));
       PLUMB_TRY(whole, without_reference(std::move(part), path));
       PLUMB_TRY(more, merged(joined, whole, path));
       joined = std::move(more);

@@ -48,6 +48,12 @@ Result<Counts> counts(const Json& node, const std::string& path, const char* min
 
 // No value satisfies two of the alternatives of a oneOf.
 Status check_exclusive(const std::vector<Json>& ways, const std::string& path) {
+  constexpr std::size_t kMostWays = 128;  // every two are compared
+  if (ways.size() > kMostWays) {
+    return Error{Code::kUnsupported,
+                 str(path, ".oneOf has ", ways.size(), " alternatives, expected at most ",
+                     kMostWays, ", or anyOf.")};
+  }
   for (std::size_t i = 0; i < ways.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       if (exclude_each_other(ways[i], ways[j])) continue;

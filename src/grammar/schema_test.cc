@@ -178,6 +178,17 @@ TEST(Schema, HostileSchemasTakeLittleTime) {
                 next + "]},";
   }
   EXPECT_EQ(error_of(doubling + R"("d100":{"type":"null"}}})"), "");
+  // Alternatives, each of which is compared with all others, and combinations that multiply.
+  std::string one = R"({"oneOf":[)";
+  for (int i = 0; i < 3000; ++i)
+    one += (i > 0 ? ",{\"const\":" : "{\"const\":") + std::to_string(i) + "}";
+  EXPECT_NE(error_of(one + "]}").find("3000 alternatives"), std::string::npos);
+  std::string all = R"({"$ref":"#/$defs/d0","$defs":{)";
+  for (int i = 0; i < 40; ++i) {
+    const std::string next = "{\"$ref\":\"#/$defs/d" + std::to_string(i + 1) + "\"}";
+    all += "\"d" + std::to_string(i) + "\":{\"anyOf\":[" + next + "," + next + "],\"minimum\":1},";
+  }
+  EXPECT_NE(error_of(all + R"("d40":{"type":"number"}}})").find("multiply"), std::string::npos);
 }
 
 }  // namespace
