@@ -117,7 +117,7 @@ Result<std::shared_ptr<grammar::Machine>> Constraints::machine(const Prompt& pro
 void Constraints::drop_old() {
   std::size_t bytes = 0, count = 0;
   for (auto entry = entries_.begin(); entry != entries_.end();) {
-    bytes += entry->machine->bytes() + entry->key.size();
+    bytes += entry->machine->bytes() + entry->machine->automaton_bytes() + 2 * entry->key.size();
     if (++count > 1 && (bytes > kMostBytes || count > kMostEntries)) {
       by_key_.erase(entry->key);
       entry = entries_.erase(entry);

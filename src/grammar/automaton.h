@@ -57,6 +57,10 @@ class Automaton {
   bool nullable(RuleId rule) const { return nullable_[static_cast<std::size_t>(rule)] != 0; }
   RuleId root() const { return root_; }
   std::size_t states() const { return final_.size(); }
+  std::size_t bytes() const {  // of memory
+    return sizeof(Edge) * edges_.capacity() + sizeof(std::uint32_t) * first_edge_.capacity() +
+           (sizeof(FillerMark) + 2) * final_.capacity() + 5 * start_.capacity();
+  }
 
  private:
   friend class AutomatonBuilder;

@@ -52,7 +52,8 @@ class Machine {
   bool allow(Place place, std::span<std::uint64_t> allowed);
 
   const Vocabulary& vocabulary() const { return *vocabulary_; }
-  std::size_t bytes();  // of memory, about
+  std::size_t bytes();  // of memory that it has taken so far, about
+  std::size_t automaton_bytes() const { return automaton_->bytes(); }
 
  private:
   using NodeId = std::int32_t;
