@@ -71,10 +71,11 @@ class Json {
 struct JsonLimits {
   std::size_t max_depth = 64;
   std::size_t max_bytes = std::size_t{64} << 20;
+  bool repeated_keys = false;  // taken, all of them; find() gives the first
 };
 
 // Parses one complete JSON text (surrounding white space allowed). `what` names the source in error
-// messages ("config.json"). Refuses (kCorrupt): malformed text, invalid UTF-8, repeated keys,
+// messages ("config.json"). Refuses (kCorrupt): malformed text, invalid UTF-8, repeated keys (unless allowed),
 // anything past the limits; the message says what and at which byte.
 Result<Json> parse_json(std::string_view text, std::string_view what,
                         const JsonLimits& limits = {});

@@ -23,6 +23,7 @@ struct Handler {
   std::vector<Json> values;
   std::vector<std::string> keys;
   std::string part;          // the string, key or number being read
+  bool repeats_allowed = false;
   std::string repeated_key;  // set with an error
 
   bool on_document_begin(bj::error_code&) { return true; }
@@ -105,6 +106,7 @@ struct Handler {
   }
 
   bool has_repeat(Keys first, Keys last) {
+    if (repeats_allowed) return false;
     std::vector<std::string_view> sorted(first, last);
     std::sort(sorted.begin(), sorted.end());
     const auto twin = std::adjacent_find(sorted.begin(), sorted.end());
@@ -144,6 +146,7 @@ Result<Json> parse_json(std::string_view text, std::string_view what, const Json
   bj::parse_options options;
   options.max_depth = limits.max_depth;
   bj::basic_parser<Handler> parser(options);
+  parser.handler().repeats_allowed = limits.repeated_keys;
   bj::error_code ec;
   try {
     const std::size_t read = parser.write_some(false, text.data(), text.size(), ec);

@@ -169,5 +169,13 @@ TEST(Json, LongStringsAndKeysSurviveWhole) {
             big + "\n" + big);
 }
 
+TEST(Json, RepeatedKeysMayBeAllowed) {
+  EXPECT_FALSE(parse_json(R"({"a":1,"a":2})", "x"));
+  const auto value = parse_json(R"({"a":1,"a":2})", "x", {.repeated_keys = true});
+  ASSERT_TRUE(value);
+  EXPECT_EQ(value->find("a")->as_int(), 1);
+  EXPECT_EQ(value->dump(), R"({"a":1,"a":2})");
+}
+
 }  // namespace
 }  // namespace plumb

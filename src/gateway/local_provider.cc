@@ -272,7 +272,7 @@ Result<std::unique_ptr<ChatStream>> LocalProvider::chat(ChatRequest request,
       conversation ? format_->stop_tokens() : std::vector<Token>{engine_.model().eos};
   PLUMB_TRY(filter, this->filter(request, ends));
   // What has kept its contract to the end has nothing to go on with.
-  if (!request.ignore_end || request.contract != Contract()) generate.stop_tokens = std::move(ends);
+  if (!request.ignore_end || filter) generate.stop_tokens = std::move(ends);
   generate.filter = std::move(filter);
   const int prompt_tokens = static_cast<int>(generate.prompt.size());
   const bool reasons = conversation && format_->starts_in_reasoning(*conversation);

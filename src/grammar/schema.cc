@@ -96,9 +96,9 @@ Result<const Json*> SchemaCompiler::target(const std::string& reference,
     rest.remove_prefix(1);
     std::string key;
     for (; !rest.empty() && rest.front() != '/'; rest.remove_prefix(1)) {
-      key += rest.front();
-      if (key.ends_with("~0")) key.replace(key.size() - 2, 2, "~");
-      if (key.ends_with("~1")) key.replace(key.size() - 2, 2, "/");
+      const bool escaped = rest.starts_with("~0") || rest.starts_with("~1");
+      if (escaped) rest.remove_prefix(1);
+      key += !escaped ? rest.front() : rest.front() == '0' ? '~' : '/';
     }
     if (node->is_array()) {
       const bool number =
@@ -147,7 +147,7 @@ Status SchemaCompiler::add(const Json& node, const std::string& path, Spelling s
     const Json* list = node.find(keyword);
     if (!list) continue;
     const std::vector<Json>& ways = list->items();
-    if (std::string_view(keyword) == "oneOf") PLUMB_TRY_STATUS(check_exclusive(ways, path));
+    if (std::string_view(keyword) == "oneOf") PLUMB_TRY_STATUS(check_one_of(ways, path));
     for (std::size_t i = 0; i < ways.size(); ++i) {
       const std::string where = str(path, ".", keyword, "[", i, "]");
       if (!says_more_than(node, keyword)) {
@@ -183,6 +183,14 @@ Result<Json> SchemaCompiler::without_reference(Json node, const std::string& pat
   return node;
 }
 
+Status SchemaCompiler::check_one_of(std::vector<Json> ways, const std::string& path) const {
+  for (Json& way : ways) {
+    PLUMB_TRY(whole, without_reference(std::move(way), path));
+    way = std::move(whole);
+  }
+  return check_exclusive(ways, path);
+}
+
 Status SchemaCompiler::add_reference(const Json& node, const std::string& path, Spelling strings,
                                      int depth, Ways& out) {
   PLUMB_TRY(found, target(node.find("$ref")->text(), path));
@@ -196,6 +204,13 @@ Status SchemaCompiler::add_reference(const Json& node, const std::string& path, 
 
 Status SchemaCompiler::add_listed(const std::vector<Json>& values, const Json& node,
                                   const std::string& path, Spelling strings, Ways& out) {
+  const Json rest = without(without(without(node, "enum"), "const"), "type");
+  if (says_more_than(rest, "")) {
+    return Error{Code::kUnsupported,
+                 str(path,
+                     " has enum or const beside other demands, which is not offered; "
+                     "expected the values that satisfy all of them.")};
+  }
   PLUMB_TRY(types, types_of(without(without(node, "enum"), "const"), path));
   for (const Json& value : values) {
     const bool whole = value.as_int().has_value();
@@ -219,10 +234,13 @@ Status SchemaCompiler::add_listed(const std::vector<Json>& values, const Json& n
 
 Status SchemaCompiler::add_typed(const Json& node, const std::string& path, Spelling strings,
                                  int depth, Ways& out) {
-  if (const Json* constant = node.find("const"))
-    return add_listed({*constant}, node, path, strings, out);
-  if (const Json* list = node.find("enum"))
-    return add_listed(list->items(), node, path, strings, out);
+  const Json *constant = node.find("const"), *list = node.find("enum");
+  if (constant) {
+    const auto same = [&](const Json& item) { return same_value(item, *constant); };
+    const bool listed = !list || std::any_of(list->items().begin(), list->items().end(), same);
+    return listed ? add_listed({*constant}, node, path, strings, out) : Status();
+  }
+  if (list) return add_listed(list->items(), node, path, strings, out);
   PLUMB_TRY(types, types_of(node, path));
   const bool any = types.empty();
   if (any || has(types, "string")) PLUMB_TRY_STATUS(add_string(node, path, strings, out));

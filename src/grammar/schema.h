@@ -96,6 +96,7 @@ class SchemaCompiler {
   Result<ExprId> free_member(const Json& node, const std::string& path, int depth,
                              const std::vector<std::string>& but);
   Result<ExprId> nested(const Json& node, const std::string& path, int depth);
+  Status check_one_of(std::vector<Json> ways, const std::string& path) const;
   Result<Json> without_reference(Json node, const std::string& path) const;
   Result<const Json*> target(const std::string& reference, const std::string& path) const;
   ExprId alt(std::vector<ExprId> ways);

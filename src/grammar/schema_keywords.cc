@@ -152,8 +152,6 @@ std::string type_name(const Json& value) {
   return "object";
 }
 
-bool same_value(const Json& a, const Json& b) { return a.dump() == b.dump(); }
-
 // The types that both lists hold; "number" holds "integer".
 std::vector<std::string> common_types(const std::vector<std::string>& a,
                                       const std::vector<std::string>& b) {
@@ -259,6 +257,24 @@ void add_properties(const Json& from, const Json& other, Json& out) {
 }
 
 }  // namespace
+
+bool same_value(const Json& a, const Json& b) {
+  if (a.kind() != b.kind()) return false;
+  if (a.is_number()) {
+    const auto x = Decimal::parse(a.text()), y = Decimal::parse(b.text());
+    return x && y ? compare(*x, *y) == 0 : a.text() == b.text();
+  }
+  if (a.is_array()) {
+    return std::equal(a.items().begin(), a.items().end(), b.items().begin(), b.items().end(),
+                      same_value);
+  }
+  if (!a.is_object()) return a.dump() == b.dump();
+  return a.members().size() == b.members().size() &&
+         std::all_of(a.members().begin(), a.members().end(), [&](const Json::Member& member) {
+           const Json* other = b.find(member.first);
+           return other && same_value(member.second, *other);
+         });
+}
 
 Status check_keywords(const Json& node, const std::string& path) {
   for (const auto& [name, value] : node.members()) {

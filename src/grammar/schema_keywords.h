@@ -24,6 +24,9 @@ bool says_more_than(const Json& node, std::string_view but);
 // The schema that both demand. kUnsupported names what cannot be put together.
 Result<Json> merged(const Json& a, const Json& b, const std::string& path);
 
+// As JSON Schema compares: numbers by value, objects without regard to order.
+bool same_value(const Json& a, const Json& b);
+
 // The node without one keyword.
 Json without(const Json& node, std::string_view keyword);
 

@@ -31,16 +31,19 @@ Result<ExprId> SchemaCompiler::free_member(const Json& node, const std::string& 
     PLUMB_TRY(value, nested(schema, path + ".patternProperties", depth + 1));
     return json_.member(rules_.seq({rules_.byte('"'), *key, rules_.byte('"')}), value);
   }
+  if (names && !but.empty()) {
+    return Error{Code::kUnsupported,
+                 str(path, ".propertyNames beside properties or required is not offered.")};
+  }
   if (closed) return ExprId{-1};
   if (!rest && !but.empty()) return ExprId{-1};
   ExprId key = -1;
-  if (names && !but.empty()) {
-    return Error{Code::kUnsupported, str(path, ".propertyNames beside properties is not offered.")};
-  }
   if (names) {
-    Ways ways;
-    PLUMB_TRY_STATUS(add(*names, path + ".propertyNames", Spelling::kJson, depth + 1, ways));
-    key = alt(std::move(ways.strings));
+    static const Json kString = Json::object({{"type", Json::string("string")}});
+    PLUMB_TRY(strings, merged(*names, kString, path + ".propertyNames"));
+    merged_.push_back(std::make_unique<Json>(std::move(strings)));
+    PLUMB_TRY(name, nested(*merged_.back(), path + ".propertyNames", depth + 1));
+    key = name;
   } else {
     key = but.empty() ? json_.string(Spelling::kJson) : json_.string_but(but);
   }
@@ -57,6 +60,12 @@ Status SchemaCompiler::add_object(const Json& node, const std::string& path, int
   const bool lists =
       (properties && !properties->members().empty()) || !required_names(node).empty();
   if (!lists) {
+    if (size.min > 1) {
+      return Error{Code::kUnsupported,
+                   str(path,
+                       ".minProperties above 1 is not offered: a name that is not "
+                       "listed may come twice.")};
+    }
     PLUMB_TRY(member, free_member(node, path, depth, {}));
     if (member < 0 && size.min > 0)
       return Error{Code::kInvalid, str(path, " wants properties and lets none through.")};
@@ -186,7 +195,7 @@ Result<std::vector<SchemaCompiler::Object>> SchemaCompiler::objects(const Json& 
     ways.push_back(std::move(joined));
   } else {
     ways = list->items();
-    if (keyword == "oneOf") PLUMB_TRY_STATUS(check_exclusive(ways, path));
+    if (keyword == "oneOf") PLUMB_TRY_STATUS(check_one_of(ways, path));
   }
   for (const Json& way : ways) {
     PLUMB_TRY(joined, merged(rest, way, path));

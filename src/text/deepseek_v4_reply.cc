@@ -324,8 +324,8 @@ void ReplyReader::close_parameter(Deltas& out) {
   if (value_is_string_) {
     emit_arguments("\"", out);
   } else {
-    // One level less than usual, because the arguments put an object around the value.
-    const JsonLimits limits{.max_depth = JsonLimits{}.max_depth - 1};
+    // Whatever is JSON stays so; who reads it has limits of its own.
+    constexpr JsonLimits limits{1000, std::size_t{64} << 20, true};
     const std::string value = parse_json(value_, key_, limits) ? value_ : json_quote(value_);
     emit_arguments((keys_.empty() ? "" : ", ") + json_quote(key_) + ": " + value, out);
   }
