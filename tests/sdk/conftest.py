@@ -37,6 +37,24 @@ scopes = ["metrics"]
 )
 
 
+FIGURES = pytest.StashKey[list]()
+
+
+def pytest_configure(config):
+    config.stash[FIGURES] = []
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for line in config.stash[FIGURES]:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def figures(pytestconfig):
+    """A list of lines that are printed when all tests are over."""
+    return pytestconfig.stash[FIGURES]
+
+
 @pytest.fixture(scope="package")
 def server(tmp_path_factory):
     running = Server(tmp_path_factory.mktemp("server"), CONFIG)

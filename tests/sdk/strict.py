@@ -10,6 +10,8 @@ import pydantic
 EXTENSIONS = {
     "ChoiceDelta": {"reasoning_content"},
     "ChatCompletionMessage": {"reasoning_content"},
+    "CompletionTokensDetails": {"brake"},
+    "OutputTokensDetails": {"brake"},
     "Logprob": {"bytes"},
     "LogprobTopLogprob": {"bytes"},
     "Model": {"root", "max_model_len"},

@@ -34,20 +34,10 @@ CHAT_NOT_OFFERED = [
     ("best_of", 2, None),
     ("functions", [{"name": "f"}], None),
     ("function_call", "auto", None),
-    ("parallel_tool_calls", False, None),
-    ("tool_choice", "required", None),
-    ("tool_choice", {"type": "function", "function": {"name": "f"}}, None),
     ("store", True, None),
     ("service_tier", "flex", None),
     ("stream_options", {"continuous_usage_stats": True}, "stream_options.continuous_usage_stats"),
     ("stream_options", {"include_obfuscation": True}, "stream_options.include_obfuscation"),
-    ("guided_json", {}, None),
-    ("guided_regex", "a", None),
-    ("guided_choice", ["a"], None),
-    ("guided_grammar", "a", None),
-    ("structured_outputs", {}, None),
-    ("grammar", "a", None),
-    ("json_schema", {}, None),
     ("regex", "a", None),
     ("ebnf", "a", None),
     ("min_tokens", 3, None),
@@ -57,11 +47,6 @@ CHAT_NOT_OFFERED = [
     ("use_beam_search", True, None),
     ("prompt_logprobs", 1, None),
     ("include_stop_str_in_output", True, None),
-    ("tools", [{"type": "function", "function": {"name": "f", "strict": True}}],
-     "tools[0].function.strict"),
-    ("response_format",
-     {"type": "json_schema", "json_schema": {"name": "a", "schema": {}, "strict": True}},
-     "response_format.json_schema.strict"),
 ]
 
 CHAT_WRONG = [
@@ -90,9 +75,24 @@ CHAT_WRONG = [
     ("stream", "yes", None),
     ("reasoning_effort", "hardly", None),
     ("response_format", {"type": "poem"}, "response_format.type"),
+    ("response_format", {"type": "json_schema"}, "response_format.json_schema"),
+    ("response_format", {"type": "json_schema", "json_schema": {"name": "a"}},
+     "response_format.json_schema.schema"),
+    ("response_format", {"type": "json_schema", "json_schema": {"schema": {}, "strict": "yes"}},
+     "response_format.json_schema.strict"),
+    ("structured_outputs", {"choice": []}, "structured_outputs.choice"),
+    ("structured_outputs", {"regex": 3}, "structured_outputs.regex"),
+    ("guided_choice", [1], None),
+    ("guided_json", 3, None),
+    ("thinking_token_budget", -1, None),
+    ("parallel_tool_calls", "no", None),
     ("tools", [{"type": "function", "function": {"name": "a b"}}], "tools[0].function.name"),
     ("tools", [{"type": "web_search"}], "tools[0].type"),
+    ("tools", [{"type": "function", "function": {"name": "f", "strict": "yes"}}],
+     "tools[0].function.strict"),
     ("tool_choice", "perhaps", None),
+    ("tool_choice", {"type": "function"}, "tool_choice.function"),
+    ("tool_choice", {"type": "function", "function": {}}, "tool_choice.function.name"),
 ]
 
 
@@ -110,7 +110,7 @@ def test_chat_refuses_wrong_values_by_name(openai_client, field, value, param):
 
 
 @pytest.mark.parametrize("field, value", [
-    ("suffix", "a"), ("best_of", 3), ("tools", [TOOL]), ("response_format", {"type": "text"})])
+    ("suffix", "a"), ("best_of", 3), ("tools", [TOOL])])
 def test_completions_refuse_what_they_do_not_offer(openai_client, field, value):
     error = openai_error(
         lambda: openai_client.completions.create(
@@ -136,13 +136,13 @@ RESPONSES_REFUSED = [
     ("context_management", [{"type": "compaction"}], None, "unsupported_parameter"),
     ("max_tool_calls", 1, None, "unsupported_parameter"),
     ("moderation", {}, None, "unsupported_parameter"),
-    ("tool_choice", "required", None, "unsupported_parameter"),
     ("tools", [{"type": "web_search"}], "tools[0].type", "unsupported_parameter"),
     ("tools", [{"type": "code_interpreter"}], "tools[0].type", "unsupported_parameter"),
+    ("tool_choice", {"type": "function"}, "tool_choice.name", None),
+    ("text", {"format": {"type": "json_schema", "name": "a"}}, "text.format.schema", None),
+    ("text", {"format": {"type": "json_schema", "schema": {}}}, "text.format.name", None),
     ("top_logprobs", 2, None, "unsupported_parameter"),
     ("include", ["file_search_call.results"], "include[0]", "unsupported_value"),
-    ("text", {"format": {"type": "json_schema", "name": "a", "schema": {}, "strict": True}},
-     "text.format.strict", "unsupported_parameter"),
     ("reasoning", {"effort": "hardly"}, "reasoning.effort", None),
     ("max_output_tokens", 0, None, None),
     ("metadata", {"a": 1}, "metadata.a", None),
@@ -165,17 +165,14 @@ def test_responses_refuse_by_name(openai_client, field, value, param, code):
 
 
 ANTHROPIC_REFUSED = [
-    ("tool_choice", {"type": "any"}, "tool_choice.type"),
-    ("tool_choice", {"type": "tool", "name": "f"}, "tool_choice.type"),
-    ("tool_choice", {"type": "auto", "disable_parallel_tool_use": True},
-     "tool_choice.disable_parallel_tool_use"),
+    ("tool_choice", {"type": "perhaps"}, "tool_choice.type"),
+    ("tool_choice", {"type": "tool"}, "tool_choice.name"),
+    ("output_config", {"format": {"type": "poem"}}, "output_config.format.type"),
     ("tools", [{"type": "web_search_20250305", "name": "web_search"}], "tools[0].type"),
-    ("tools", [{"name": "f", "input_schema": {}, "strict": True}], "tools[0].strict"),
     ("tools", [{"name": "f"}], "tools[0].input_schema"),
     ("tools", [{"name": "f", "input_schema": {}}] * 2, "tools[1].name"),
     ("speed", "fast", "speed"),
     ("service_tier", "batch", "service_tier"),
-    ("output_config", {"format": {"type": "json_schema", "schema": {}}}, "output_config.format"),
     ("output_format", {"type": "json_schema"}, "output_format"),
     ("container", "c", "container"),
     ("mcp_servers", [{"type": "url", "url": "a", "name": "b"}], "mcp_servers"),
@@ -206,6 +203,31 @@ def test_messages_refuse_by_name(anthropic_client, field, value, name):
     assert error.body["type"] == "error" and error.body["error"]["type"] == "invalid_request_error"
     assert name in error.body["error"]["message"]
     assert error.body["request_id"] == error.request_id == error.response.headers["request-id"]
+
+
+# What cannot be kept is found where the grammar is made, after the fields were read.
+NOT_KEPT = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}
+STRICT = {"name": "f", "strict": True}
+
+
+def test_contracts_that_cannot_be_kept_are_refused_by_name(openai_client, anthropic_client):
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": NOT_KEPT}}
+    tool = {"type": "function", "function": STRICT | {"parameters": NOT_KEPT}}
+    named = {"type": "function", "function": {"name": "g"}}
+    for more, names in (({"response_format": form}, ["$.properties.a.uniqueItems"]),
+                        ({"tools": [tool]}, ['"f"', "$.properties.a.uniqueItems"]),
+                        ({"tools": [TOOL], "tool_choice": named}, ['"g"']),
+                        ({"tool_choice": "required"}, ["tool"])):
+        error = openai_error(chat(openai_client, **more), openai.BadRequestError)
+        assert all(name in error.message for name in names)
+    for more, names in (({"output_config": {"format": {"type": "json_schema", "schema": NOT_KEPT}}},
+                         ["$.properties.a.uniqueItems"]),
+                        ({"tools": [STRICT | {"input_schema": NOT_KEPT}]},
+                         ['"f"', "$.properties.a.uniqueItems"]),
+                        ({"tool_choice": {"type": "any"}}, ["tool"])):
+        with pytest.raises(anthropic.BadRequestError) as caught:
+            anthropic_client.messages.create(model="minnow", max_tokens=8, messages=HELLO, **more)
+        assert all(name in caught.value.body["error"]["message"] for name in names)
 
 
 def test_openais_client_without_the_right_key(server):
