@@ -113,7 +113,7 @@ void run(const Case& c, const Tokenizer& tokenizer, Constraints& constraints, To
       applied.push_back(masked - us_since(start));
       std::vector<Token> choices;
       for (Token t = 0; t < vocab; ++t) {
-        if (allowed[static_cast<std::size_t>(t) / 64] >> (t % 64) & 1) choices.push_back(t);
+        if (grammar::contains(allowed, t)) choices.push_back(t);
       }
       PLUMB_CHECK(!choices.empty());
       const Token token = choices[random() % choices.size()];

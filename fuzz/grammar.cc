@@ -37,8 +37,7 @@ void follow(const std::shared_ptr<grammar::Machine>& machine, std::string_view c
     if (!matcher.allow(allowed)) return;  // beyond its limits
     std::vector<plumb::Token> tokens;
     for (plumb::Token token = 0; token < vocabulary()->size(); ++token) {
-      if (allowed[static_cast<std::size_t>(token) / 64] >> (token % 64) & 1)
-        tokens.push_back(token);
+      if (grammar::contains(allowed, token)) tokens.push_back(token);
     }
     if (tokens.empty()) {
       if (!matcher.may_end()) std::abort();  // a text that cannot be completed

@@ -6,13 +6,9 @@
 namespace plumb {
 namespace {
 
-bool contains(std::span<const std::uint64_t> set, Token token) {
-  return (set[static_cast<std::size_t>(token) / 64] >> (token % 64) & 1) != 0;
-}
-
 void keep_only(std::span<std::uint64_t> allowed, Token token) {
   std::fill(allowed.begin(), allowed.end(), 0);
-  allowed[static_cast<std::size_t>(token) / 64] = std::uint64_t{1} << (token % 64);
+  grammar::insert(allowed, token);
 }
 
 }  // namespace
@@ -35,7 +31,7 @@ void ReplyFilter::bitmask(std::span<std::uint64_t> allowed) {
     for (const Token end : options_.ends) grammar::insert(scratch_, end);
   }
   // A character that was begun is completed first.
-  if (over && contains(scratch_, options_.end_of_reasoning))
+  if (over && grammar::contains(scratch_, options_.end_of_reasoning))
     return keep_only(allowed, options_.end_of_reasoning);
   std::copy(scratch_.begin(), scratch_.end(), allowed.begin());
 }

@@ -107,15 +107,25 @@ bool CharSet::contains(char32_t c) const {
                      [c](const Range& range) { return range.low <= c && c <= range.high; });
 }
 
+const CharSet& plain_in_json() {
+  static const CharSet kPlain = CharSet({{0, 0x1F}, {'"', '"'}, {'\\', '\\'}}).inverted();
+  return kPlain;
+}
+
+const CharSet& filler_characters(Filler filler) {
+  static const CharSet kJson = plain_in_json().without({{0x2028, 0x2029}});
+  static const CharSet kRaw = CharSet::one(0xFF5C).inverted();
+  return filler == Filler::kJson ? kJson : kRaw;
+}
+
 ExprId character(Rules& rules, const CharSet& set, Spelling spelling) {
   std::vector<ExprId> ways;
   if (spelling == Spelling::kRaw) {
     add_raw(rules, set, ways);
     return ways.empty() ? rules.never() : rules.alt(std::move(ways));
   }
-  const CharSet escaped = {{0, 0x1F}, {'"', '"'}, {'\\', '\\'}};
-  add_raw(rules, set.without(escaped), ways);
-  const CharSet to_escape = set.common(escaped);
+  add_raw(rules, set.common(plain_in_json()), ways);
+  const CharSet to_escape = set.without(plain_in_json());
   for (const CharSet::Range& range : to_escape.ranges()) {
     for (char32_t c = range.low; c <= range.high; ++c) {
       const std::string quoted = json_quote(utf8(c));

@@ -37,6 +37,11 @@ class CharSet {
   std::vector<Range> ranges_;
 };
 
+// What a JSON string holds as it is.
+const CharSet& plain_in_json();
+// The characters of a filler.
+const CharSet& filler_characters(Filler filler);
+
 enum class Spelling : std::uint8_t {
   kRaw,   // UTF-8
   kJson,  // inside a JSON string: as it is, or by an escape where one is needed

@@ -70,7 +70,7 @@ inline std::string random_text(const std::shared_ptr<Machine>& machine, unsigned
     EXPECT_TRUE(matcher.allow(allowed));
     std::vector<Token> choices;
     for (Token token = 0; token < vocabulary.size(); ++token) {
-      const bool bit = (allowed[static_cast<std::size_t>(token) / 64] >> (token % 64)) & 1;
+      const bool bit = contains(allowed, token);
       const bool goes = matcher.accept(token);
       if (goes) matcher.rollback(1);
       // Tokens of several fillers may be left out where their number is bounded; single bytes

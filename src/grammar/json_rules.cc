@@ -42,7 +42,6 @@ JsonRules::JsonRules(Rules& rules) : rules_(rules) {
       rules.repeat(rules.alt({rules.byte(' '), rules.byte('\t')}), 0, kMostIndentation);
   space_ = rules.rule("white space", rules.alt({rules.empty(), rules.byte(' '),
                                                 rules.seq({rules.byte('\n'), indentation})}));
-  const CharSet plain = CharSet({{0, 0x1F}, {'"', '"'}, {'\\', '\\'}}).inverted();
   rules.look_through(space_);
   std::vector<ExprId> escapes;
   for (const char c : std::string("\"\\/bfnrt"))
@@ -81,8 +80,8 @@ ExprId JsonRules::string(Spelling spelling, int min, int max) {
   if (spelling == Spelling::kRaw) {
     return rules_.repeat(character(rules_, CharSet::any(), spelling), min, max, Filler::kRaw);
   }
-  const CharSet plain = CharSet({{0, 0x1F}, {'"', '"'}, {'\\', '\\'}}).inverted();
-  const ExprId any = rules_.alt({character(rules_, plain, Spelling::kRaw), json_character()});
+  const ExprId any =
+      rules_.alt({character(rules_, plain_in_json(), Spelling::kRaw), json_character()});
   return rules_.seq(
       {rules_.byte('"'), rules_.repeat(any, min, max, Filler::kJson), rules_.byte('"')});
 }
@@ -97,10 +96,9 @@ ExprId JsonRules::string_but(std::vector<std::string> names) {
 // none of the names comes out. Escapes are left out where they could spell a name.
 ExprId JsonRules::other_than(const std::vector<std::string>& names, std::size_t first,
                              std::size_t last, std::size_t at) {
-  const CharSet plain = CharSet({{0, 0x1F}, {'"', '"'}, {'\\', '\\'}}).inverted();
-  const ExprId rest =
-      rules_.repeat(character(rules_, plain, Spelling::kRaw), 0, kUnbounded, Filler::kJson);
-  CharSet others = plain;
+  const ExprId rest = rules_.repeat(character(rules_, plain_in_json(), Spelling::kRaw), 0,
+                                    kUnbounded, Filler::kJson);
+  CharSet others = plain_in_json();
   std::vector<ExprId> ways;
   bool is_name = false;
   for (std::size_t i = first; i < last;) {

@@ -28,10 +28,7 @@ void Machine::Closure::clear() {
 std::size_t Machine::ItemsHash::operator()(const Items& items) const {
   std::uint64_t hash = items.size();
   for (const Item& item : items) {
-    const std::uint64_t both =
-        (static_cast<std::uint64_t>(static_cast<std::uint32_t>(item.state)) << 32) |
-        static_cast<std::uint32_t>(item.node);
-    hash = (hash ^ both) * 0x9e3779b97f4a7c15u;
+    hash = (hash ^ item.packed()) * 0x9e3779b97f4a7c15u;
     hash ^= hash >> 29;
   }
   return static_cast<std::size_t>(hash);
@@ -48,11 +45,8 @@ Machine::Machine(std::shared_ptr<const Automaton> automaton,
 // --- sets of places ---
 
 void Machine::take(Closure& c, Item item) {
-  const std::uint64_t key =
-      (static_cast<std::uint64_t>(static_cast<std::uint32_t>(item.state)) << 32) |
-      static_cast<std::uint32_t>(item.node);
   ++work_;
-  if (c.seen.insert(key).second) c.work.push_back(item);
+  if (c.seen.insert(item.packed()).second) c.work.push_back(item);
 }
 
 void Machine::close(Closure& c) {
@@ -317,9 +311,6 @@ void Machine::allow_group(const Items& states, NodeId node, std::span<std::uint6
   const auto add = [&](const TokenSet& set) {
     for (std::size_t w = 0; w < set.size(); ++w) allowed[w] |= set[w];
   };
-  const auto add_one = [&](Token token) {
-    allowed[index(token) / 64] |= std::uint64_t{1} << (token % 64);
-  };
   const Filler filler = automaton_->filler(states.front().state).filler;
   if (filler != Filler::kNone) {
     int most = 0;
@@ -335,16 +326,17 @@ void Machine::allow_group(const Items& states, NodeId node, std::span<std::uint6
   }
   for (const Item& item : states) {
     for (const Edge& edge : automaton_->edges(item.state)) {
-      if (edge.kind == Edge::Kind::kControl) add_one(edge.value);
+      if (edge.kind == Edge::Kind::kControl) insert(allowed, edge.value);
     }
   }
   const Local& inside = local(states);
-  for (const Token token : inside.few) add_one(token);
+  for (const Token token : inside.few) insert(allowed, token);
   add(inside.many);
   if (node == kRoot || inside.leaving.nodes().empty()) return;
   const TokenTrie& leaving = inside.leaving;
   walk(leaving, behind(node), [&](const TokenTrie::Node& at, Place) {
-    for (std::int32_t t = at.first; t < at.own_end; ++t) add_one(leaving.tokens()[index(t)]);
+    for (std::int32_t t = at.first; t < at.own_end; ++t)
+      insert(allowed, leaving.tokens()[index(t)]);
   });
 }
 

@@ -63,6 +63,10 @@ class Machine {
   struct Item {
     StateId state = -1;
     NodeId node = -1;
+    std::uint64_t packed() const {
+      return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(state)) << 32) |
+             static_cast<std::uint32_t>(node);
+    }
     auto operator<=>(const Item&) const = default;
   };
   using Items = std::vector<Item>;  // sorted, each once

@@ -156,9 +156,8 @@ class Parser {
     if (set) {
       atom = character(rules_, *set, options_.spelling);
       // All that fills a JSON string is in the set.
-      const CharSet kFiller =
-          CharSet({{0, 0x1F}, {'"', '"'}, {'\\', '\\'}, {0x2028, 0x2029}}).inverted();
-      if (options_.spelling == Spelling::kJson && kFiller.common(*set) == kFiller)
+      const CharSet& fillers = filler_characters(Filler::kJson);
+      if (options_.spelling == Spelling::kJson && fillers.common(*set) == fillers)
         filler = Filler::kJson;
     } else {
       atom = group(depth);

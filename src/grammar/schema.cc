@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <set>
 #include <utility>
 
 #include "base/strings.h"
@@ -25,12 +24,16 @@ ExprId SchemaCompiler::alt(std::vector<ExprId> ways) {
   return ways.empty() ? rules_.never() : rules_.alt(std::move(ways));
 }
 
+const Json& SchemaCompiler::keep(Json schema) {
+  merged_.push_back(std::make_unique<Json>(std::move(schema)));
+  return *merged_.back();
+}
+
 Result<ExprId> SchemaCompiler::value(const Json& node, const std::string& path) {
   return nested(node, path, 0);
 }
 
 Result<ExprId> SchemaCompiler::nested(const Json& node, const std::string& path, int depth) {
-  Ways ways;
   // A reference as it is: what it names is laid out once.
   if (node.is_object() && node.find("$ref") && !says_more_than(node, "$ref")) {
     PLUMB_TRY_STATUS(check_keywords(node, path));
@@ -43,6 +46,11 @@ Result<ExprId> SchemaCompiler::nested(const Json& node, const std::string& path,
     }
     return rules_.call(entry->second);
   }
+  return laid_out(node, path, depth);
+}
+
+Result<ExprId> SchemaCompiler::laid_out(const Json& node, const std::string& path, int depth) {
+  Ways ways;
   const Status added = add(node, path, Spelling::kJson, depth, ways);
   if (!added && forgives(added.error())) return json_.any_value();
   PLUMB_TRY_STATUS(added);
@@ -70,15 +78,8 @@ Status SchemaCompiler::finish() {
   while (!pending_.empty()) {
     const Pending next = std::move(pending_.back());
     pending_.pop_back();
-    Ways ways;
-    const Status added = add(*next.node, next.path, Spelling::kJson, 0, ways);
-    if (!added && forgives(added.error())) {
-      rules_.define(next.rule, json_.any_value());
-      continue;
-    }
-    PLUMB_TRY_STATUS(added);
-    ways.strings.insert(ways.strings.end(), ways.others.begin(), ways.others.end());
-    rules_.define(next.rule, alt(std::move(ways.strings)));
+    PLUMB_TRY(body, laid_out(*next.node, next.path, 0));
+    rules_.define(next.rule, body);
   }
   return {};
 }
@@ -132,16 +133,16 @@ Status SchemaCompiler::add(const Json& node, const std::string& path, Spelling s
   PLUMB_TRY_STATUS(check_keywords(node, path));
   if (node.find("$ref")) return add_reference(node, path, strings, depth, out);
   if (const Json* all = node.find("allOf")) {
-    merged_.push_back(std::make_unique<Json>(without(node, "allOf")));
+    Json whole = without(node, "allOf");
     for (const Json& part : all->items()) {
       PLUMB_TRY_STATUS(spend(path));
       PLUMB_TRY(other, without_reference(part, path));
       if (other.is_object()) PLUMB_TRY_STATUS(check_keywords(other, path + ".allOf"));
-      PLUMB_TRY(joined, merged(*merged_.back(), other, path + ".allOf"));
-      *merged_.back() = std::move(joined);
-      if (merged_.back()->is_bool()) break;
+      PLUMB_TRY(joined, merged(whole, other, path + ".allOf"));
+      whole = std::move(joined);
+      if (whole.is_bool()) break;
     }
-    return add(*merged_.back(), path, strings, depth + 1, out);
+    return add(keep(std::move(whole)), path, strings, depth + 1, out);
   }
   for (const char* keyword : {"anyOf", "oneOf"}) {
     const Json* list = node.find(keyword);
@@ -161,8 +162,7 @@ Status SchemaCompiler::add(const Json& node, const std::string& path, Spelling s
         continue;
       }
       PLUMB_TRY(joined, merged(without(node, keyword), ways[i], where));
-      merged_.push_back(std::make_unique<Json>(std::move(joined)));
-      PLUMB_TRY_STATUS(add(*merged_.back(), where, strings, depth + 1, out));
+      PLUMB_TRY_STATUS(add(keep(std::move(joined)), where, strings, depth + 1, out));
     }
     return {};
   }
@@ -198,8 +198,7 @@ Status SchemaCompiler::add_reference(const Json& node, const std::string& path, 
     return add(*found, path, strings, depth + 1, out);
   }
   PLUMB_TRY(joined, merged(*found, without(node, "$ref"), path));
-  merged_.push_back(std::make_unique<Json>(std::move(joined)));
-  return add(*merged_.back(), path, strings, depth + 1, out);
+  return add(keep(std::move(joined)), path, strings, depth + 1, out);
 }
 
 Status SchemaCompiler::add_listed(const std::vector<Json>& values, const Json& node,
@@ -213,13 +212,7 @@ Status SchemaCompiler::add_listed(const std::vector<Json>& values, const Json& n
   }
   PLUMB_TRY(types, types_of(without(without(node, "enum"), "const"), path));
   for (const Json& value : values) {
-    const bool whole = value.as_int().has_value();
-    const std::string_view type = value.is_string()   ? "string"
-                                  : value.is_number() ? (whole ? "integer" : "number")
-                                  : value.is_bool()   ? "boolean"
-                                  : value.is_null()   ? "null"
-                                  : value.is_array()  ? "array"
-                                                      : "object";
+    const std::string type = type_name(value);
     const bool fits = types.empty() || !node.find("type") || has(types, type) ||
                       (type == "integer" && has(types, "number"));
     if (!fits) continue;
@@ -333,7 +326,7 @@ Status SchemaCompiler::add_array(const Json& node, const std::string& path, int 
   PLUMB_TRY(length, counts(node, path, "minItems", "maxItems"));
   const Json* prefix = node.find("prefixItems");
   const Json* items = node.find("items");
-  const bool closed = items && items->is_bool() && !*items->as_bool();
+  const bool closed = is_false(items);
   ExprId item = -1;
   if (!closed) {
     if (items && items->is_object()) {

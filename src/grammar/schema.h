@@ -95,10 +95,12 @@ class SchemaCompiler {
   Result<ExprId> listed_members(const Json& node, const std::string& path, int depth);
   Result<ExprId> free_member(const Json& node, const std::string& path, int depth,
                              const std::vector<std::string>& but);
+  Result<ExprId> laid_out(const Json& node, const std::string& path, int depth);
   Result<ExprId> nested(const Json& node, const std::string& path, int depth);
   Status check_one_of(std::vector<Json> ways, const std::string& path) const;
   Result<Json> without_reference(Json node, const std::string& path) const;
   Result<const Json*> target(const std::string& reference, const std::string& path) const;
+  const Json& keep(Json schema);  // as long as the compiler lives
   ExprId alt(std::vector<ExprId> ways);
   // kExhausted: the schema multiplies what it says beyond reason.
   Status spend(const std::string& path);

@@ -134,31 +134,10 @@ std::string shown(const Json& value) {
   return text.size() <= kMost ? text : text.substr(0, kMost) + "...";
 }
 
-std::string type_name(const Json& value) {
-  switch (value.kind()) {
-    case Json::Kind::kNull:
-      return "null";
-    case Json::Kind::kBool:
-      return "boolean";
-    case Json::Kind::kNumber:
-      return value.as_int() ? "integer" : "number";
-    case Json::Kind::kString:
-      return "string";
-    case Json::Kind::kArray:
-      return "array";
-    case Json::Kind::kObject:
-      break;
-  }
-  return "object";
-}
-
 // The types that both lists hold; "number" holds "integer".
 std::vector<std::string> common_types(const std::vector<std::string>& a,
                                       const std::vector<std::string>& b) {
   std::vector<std::string> out;
-  const auto has = [](const std::vector<std::string>& types, std::string_view type) {
-    return std::find(types.begin(), types.end(), type) != types.end();
-  };
   for (const std::string& type : a) {
     if (has(b, type) || (type == "integer" && has(b, "number"))) out.push_back(type);
     if (type == "number" && !has(b, "number") && has(b, "integer")) out.push_back("integer");
@@ -248,7 +227,7 @@ void add_properties(const Json& from, const Json& other, Json& out) {
     if (out.find(name)) continue;
     if (same) {
       out.set(name, both(schema, *same));
-    } else if (rest && rest->is_bool() && !*rest->as_bool()) {
+    } else if (is_false(rest)) {
       out.set(name, *rest);
     } else {
       out.set(name, rest && rest->is_object() ? both(schema, *rest) : schema);
@@ -257,6 +236,30 @@ void add_properties(const Json& from, const Json& other, Json& out) {
 }
 
 }  // namespace
+
+std::string type_name(const Json& value) {
+  switch (value.kind()) {
+    case Json::Kind::kNull:
+      return "null";
+    case Json::Kind::kBool:
+      return "boolean";
+    case Json::Kind::kNumber:
+      return value.as_int() ? "integer" : "number";
+    case Json::Kind::kString:
+      return "string";
+    case Json::Kind::kArray:
+      return "array";
+    case Json::Kind::kObject:
+      break;
+  }
+  return "object";
+}
+
+bool is_false(const Json* schema) { return schema && schema->as_bool() == false; }
+
+bool has(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 bool same_value(const Json& a, const Json& b) {
   if (a.kind() != b.kind()) return false;

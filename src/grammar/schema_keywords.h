@@ -24,6 +24,12 @@ bool says_more_than(const Json& node, std::string_view but);
 // The schema that both demand. kUnsupported names what cannot be put together.
 Result<Json> merged(const Json& a, const Json& b, const std::string& path);
 
+// As `type` spells it; whole numbers are "integer".
+std::string type_name(const Json& value);
+// The schema that lets nothing through. Null is none.
+bool is_false(const Json* schema);
+bool has(const std::vector<std::string>& names, std::string_view name);
+
 // As JSON Schema compares: numbers by value, objects without regard to order.
 bool same_value(const Json& a, const Json& b);
 

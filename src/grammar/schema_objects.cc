@@ -17,7 +17,7 @@ Result<ExprId> SchemaCompiler::free_member(const Json& node, const std::string& 
   const Json* rest = node.find("additionalProperties");
   const Json* patterns = node.find("patternProperties");
   const Json* names = node.find("propertyNames");
-  const bool closed = rest && rest->is_bool() && !*rest->as_bool();
+  const bool closed = is_false(rest);
   if (patterns && !patterns->members().empty()) {
     if (patterns->members().size() > 1 || !closed || !but.empty() || names) {
       return Error{Code::kUnsupported,
@@ -41,8 +41,7 @@ Result<ExprId> SchemaCompiler::free_member(const Json& node, const std::string& 
   if (names) {
     static const Json kString = Json::object({{"type", Json::string("string")}});
     PLUMB_TRY(strings, merged(*names, kString, path + ".propertyNames"));
-    merged_.push_back(std::make_unique<Json>(std::move(strings)));
-    PLUMB_TRY(name, nested(*merged_.back(), path + ".propertyNames", depth + 1));
+    PLUMB_TRY(name, nested(keep(std::move(strings)), path + ".propertyNames", depth + 1));
     key = name;
   } else {
     key = but.empty() ? json_.string(Spelling::kJson) : json_.string_but(but);
@@ -90,14 +89,14 @@ Result<SchemaCompiler::Members> SchemaCompiler::members(const Json& node,
   const std::vector<std::string> required = required_names(node);
   if (const Json* properties = node.find("properties")) {
     for (const auto& [name, schema] : properties->members()) {
-      const bool nothing = schema.is_bool() && !*schema.as_bool();
+      const bool nothing = is_false(&schema);
       const bool needed = has(required, name);
       if (!nothing || needed) out.listed.push_back({name, &schema, needed});
       out.names.push_back(name);
     }
   }
   const Json* rest = node.find("additionalProperties");
-  const bool closed = rest && rest->is_bool() && !*rest->as_bool();
+  const bool closed = is_false(rest);
   for (const std::string& name : required) {
     if (has(out.names, name)) continue;
     if (closed) {
@@ -199,8 +198,7 @@ Result<std::vector<SchemaCompiler::Object>> SchemaCompiler::objects(const Json& 
   }
   for (const Json& way : ways) {
     PLUMB_TRY(joined, merged(rest, way, path));
-    merged_.push_back(std::make_unique<Json>(std::move(joined)));
-    PLUMB_TRY(found, objects(*merged_.back(), path, depth + 1));
+    PLUMB_TRY(found, objects(keep(std::move(joined)), path, depth + 1));
     out.insert(out.end(), found.begin(), found.end());
   }
   return out;

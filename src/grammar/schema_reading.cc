@@ -13,10 +13,6 @@ constexpr int kMostLength = 20'000;  // of bounded strings and arrays
 
 }  // namespace
 
-bool has(const std::vector<std::string>& names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
 std::vector<std::string> required_names(const Json& node) {
   std::vector<std::string> names;
   if (const Json* required = node.find("required")) {

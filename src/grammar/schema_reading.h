@@ -14,7 +14,6 @@ namespace plumb::grammar {
 // Of schemas within schemas; what refers to itself is not nested.
 inline constexpr int kMostSchemaDepth = 100;
 
-bool has(const std::vector<std::string>& names, std::string_view name);
 // Each once, in their order.
 std::vector<std::string> required_names(const Json& node);
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "grammar/characters.h"
 
 namespace plumb::grammar {
 namespace {
@@ -11,18 +12,14 @@ namespace {
 // Characters that a longer token may hold count as if they were this many.
 constexpr int kMostCounted = 64;
 
-bool is_filler(char32_t code, Filler filler) {
-  if (filler == Filler::kRaw) return code != 0xFF5C;
-  return code >= 0x20 && code != '"' && code != '\\' && code != 0x2028 && code != 0x2029;
-}
-
 }  // namespace
 
 Fillers leading_fillers(std::string_view text, Filler filler) {
+  const CharSet& characters = filler_characters(filler);
   Fillers out;
   while (out.bytes < text.size()) {
     const Utf8Step step = decode_utf8(text, out.bytes);
-    if (!step.valid || !is_filler(step.code, filler)) break;
+    if (!step.valid || !characters.contains(step.code)) break;
     out.bytes += step.length;
     ++out.count;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,8 +16,11 @@ namespace plumb::grammar {
 // A set of tokens: token t is bit t mod 64 of word t / 64.
 using TokenSet = std::vector<std::uint64_t>;
 
-inline void insert(TokenSet& set, Token token) {
+inline void insert(std::span<std::uint64_t> set, Token token) {
   set[static_cast<std::size_t>(token) / 64] |= std::uint64_t{1} << (token % 64);
+}
+inline bool contains(std::span<const std::uint64_t> set, Token token) {
+  return (set[static_cast<std::size_t>(token) / 64] >> (token % 64) & 1) != 0;
 }
 
 // A character that every filler is as good as.

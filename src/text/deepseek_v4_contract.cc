@@ -1,6 +1,5 @@
 #include "text/deepseek_v4_contract.h"
 
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -64,9 +63,8 @@ class CallGrammar {
   Result<ExprId> parameters(const ToolSpec& tool, const Json& function) {
     const Json* given = function.find("parameters");
     if (!given || given->is_null()) return rules_.empty();
-    roots_.push_back(std::make_unique<Json>(*given));
-    SchemaCompiler compiler(json_, *roots_.back(), !tool.strict);
-    PLUMB_TRY(objects, compiler.objects(*roots_.back(), "$"));
+    SchemaCompiler compiler(json_, *given, !tool.strict);
+    PLUMB_TRY(objects, compiler.objects(*given, "$"));
     if (objects.empty()) {
       return Error{Code::kInvalid,
                    "Its parameters let no object through, expected a schema of one."};
@@ -90,19 +88,16 @@ class CallGrammar {
     PLUMB_TRY(members, compiler.members(*object.node, object.path));
     const ExprId line = rules_.byte('\n');
     ExprId end[2] = {rules_.empty(), rules_.empty()};
-    if (members.rest) {
+    // Beside listed names one of them would come a second time, or against its own schema.
+    if (members.rest && members.listed.empty()) {
       // Names that no schema knows: those that JSON and markup leave as they are.
       const grammar::CharSet plain = {{'A', 'Z'}, {'a', 'z'}, {'0', '9'}, {'_', '_'}, {'-', '-'}};
       const ExprId name =
           rules_.repeat(grammar::character(rules_, plain, grammar::Spelling::kRaw), 1, 64);
-      // A listed name would come a second time, or against its own schema.
-      if (members.listed.empty()) {
-        PLUMB_TRY(one,
-                  parameter(compiler, name, *members.rest, object.path + ".additionalProperties"));
-        const ExprId others =
-            rules_.seq({one, rules_.repeat(rules_.seq({line, one}), 0, grammar::kUnbounded)});
-        end[0] = rules_.optional(others);
-      }
+      PLUMB_TRY(one,
+                parameter(compiler, name, *members.rest, object.path + ".additionalProperties"));
+      end[0] = rules_.optional(
+          rules_.seq({one, rules_.repeat(rules_.seq({line, one}), 0, grammar::kUnbounded)}));
     }
     std::vector<SchemaCompiler::Link> links;
     for (const auto& [name, schema, needed] : members.listed) {
@@ -135,7 +130,6 @@ class CallGrammar {
   grammar::JsonRules& json_;
   grammar::Rules& rules_;
   const Token dsml_;
-  std::vector<std::unique_ptr<Json>> roots_;  // schemas, as long as expressions are made of them
 };
 
 }  // namespace
