@@ -87,7 +87,7 @@ double percentile(std::vector<double>& values, double p) {
 void run(const Case& c, const Tokenizer& tokenizer, Constraints& constraints, Token eos,
          int replies) {
   auto start = Clock::now();
-  auto machine = constraints.machine(c.prompt, c.contract);
+  auto machine = constraints.machine(c.prompt, c.contract, false);
   PLUMB_CHECK(machine.has_value());
   const double compile = us_since(start);
   std::vector<double> cold, warm, applied;
@@ -144,7 +144,7 @@ int main(int argc, char** argv) {
   const auto start = Clock::now();
   Conversation first;
   first.messages.push_back(Message::of(Role::kUser, "Hi"));
-  PLUMB_CHECK(constraints.machine(first, of(AnswerForm::Kind::kRegex, "a")).has_value());
+  PLUMB_CHECK(constraints.machine(first, of(AnswerForm::Kind::kRegex, "a"), false).has_value());
   std::printf("the vocabulary, once: %.1f ms\n", us_since(start) / 1000);
   for (const Case& c : cases())
     run(c, **tokenizer, constraints, (*format)->stop_tokens().front(), replies);

@@ -19,11 +19,11 @@ constexpr std::size_t kGrown = std::size_t{32} << 20;
 void add(std::string& key, std::string_view part) { key += str(part.size(), ":", part); }
 
 // Everything that decides the grammar. Empty: any reply will do.
-std::string key_of(const Prompt& prompt, const Contract& contract, const ChatFormat* format) {
+std::string key_of(const Prompt& prompt, const Contract& contract, bool starts_in_reasoning) {
   std::string key;
   const auto* conversation = std::get_if<Conversation>(&prompt);
   std::size_t tools = 0;
-  if (conversation && format) {
+  if (conversation) {
     const auto add_tools = [&](const std::vector<ToolSpec>& specs) {
       for (const ToolSpec& tool : specs) {
         add(key, tool.name);
@@ -36,9 +36,8 @@ std::string key_of(const Prompt& prompt, const Contract& contract, const ChatFor
     for (const Message& message : conversation->messages) add_tools(message.tools);
   }
   if (tools == 0 && contract == Contract()) return {};
-  const bool reasons = conversation && format && format->starts_in_reasoning(*conversation);
   add(key, str(static_cast<int>(contract.form.kind), " ", static_cast<int>(contract.tools), " ",
-               contract.parallel_calls, " ", conversation != nullptr, " ", reasons));
+               contract.parallel_calls, " ", conversation != nullptr, " ", starts_in_reasoning));
   add(key, contract.form.source);
   add(key, contract.tool);
   for (const std::string& choice : contract.form.choices) add(key, choice);
@@ -63,11 +62,12 @@ std::shared_ptr<const grammar::Vocabulary> Constraints::vocabulary() {
 }
 
 Result<std::shared_ptr<grammar::Machine>> Constraints::make(const Prompt& prompt,
-                                                            const Contract& contract) {
+                                                            const Contract& contract,
+                                                            bool starts_in_reasoning) {
   grammar::Rules rules;
   grammar::RuleId root = -1;
   if (const auto* conversation = std::get_if<Conversation>(&prompt)) {
-    PLUMB_TRY(made, format_->reply_grammar(*conversation, contract, rules));
+    PLUMB_TRY(made, format_->reply_grammar(*conversation, contract, starts_in_reasoning, rules));
     if (!made) return std::shared_ptr<grammar::Machine>();
     root = *made;
   } else {
@@ -93,8 +93,9 @@ Result<std::shared_ptr<grammar::Machine>> Constraints::make(const Prompt& prompt
 }
 
 Result<std::shared_ptr<grammar::Machine>> Constraints::machine(const Prompt& prompt,
-                                                               const Contract& contract) {
-  std::string key = key_of(prompt, contract, format_);
+                                                               const Contract& contract,
+                                                               bool starts_in_reasoning) {
+  std::string key = key_of(prompt, contract, starts_in_reasoning);
   if (key.empty()) return std::shared_ptr<grammar::Machine>();
   {
     const std::lock_guard lock(mutex_);
@@ -104,7 +105,7 @@ Result<std::shared_ptr<grammar::Machine>> Constraints::machine(const Prompt& pro
       return found->second->machine;
     }
   }
-  PLUMB_TRY(made, make(prompt, contract));
+  PLUMB_TRY(made, make(prompt, contract, starts_in_reasoning));
   const std::lock_guard lock(mutex_);
   const auto found = by_key_.find(key);
   if (found != by_key_.end()) entries_.erase(found->second);

@@ -24,8 +24,10 @@ class Constraints {
   // `vocab_size` tokens, the model's.
   Constraints(const Tokenizer& tokenizer, const ChatFormat* format, int vocab_size);
 
-  // Null: any reply keeps the contract. kInvalid and kUnsupported say what is wrong.
-  Result<std::shared_ptr<grammar::Machine>> machine(const Prompt& prompt, const Contract& contract);
+  // Null: any reply keeps the contract. kInvalid and kUnsupported say what is wrong. Whether the
+  // reply starts in reasoning is what the rendered prompt says.
+  Result<std::shared_ptr<grammar::Machine>> machine(const Prompt& prompt, const Contract& contract,
+                                                    bool starts_in_reasoning);
 
  private:
   struct Entry {
@@ -34,7 +36,8 @@ class Constraints {
   };
 
   std::shared_ptr<const grammar::Vocabulary> vocabulary();
-  Result<std::shared_ptr<grammar::Machine>> make(const Prompt& prompt, const Contract& contract);
+  Result<std::shared_ptr<grammar::Machine>> make(const Prompt& prompt, const Contract& contract,
+                                                 bool starts_in_reasoning);
   void drop_old();
 
   const Tokenizer& tokenizer_;

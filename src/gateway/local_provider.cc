@@ -83,7 +83,8 @@ class LocalStream final : public ChatStream {
   void check_guards(Token token) {
     if (end_of_reasoning_ >= 0 && token == end_of_reasoning_ && !reasoning_over_) {
       reasoning_over_ = true;
-      if (guards_.max_reasoning >= 0 && completion_ > guards_.max_reasoning) brake_ = Brake::kReasoning;
+      if (guards_.max_reasoning >= 0 && completion_ > guards_.max_reasoning)
+        brake_ = Brake::kReasoning;
     }
     if (guards_.max_repeated > 0 && loops_.push(token) >= guards_.max_repeated) {
       brake_ = Brake::kLoop;
@@ -239,17 +240,16 @@ Result<std::string> LocalProvider::detokenize(const std::string& model,
 }
 
 Result<std::unique_ptr<TokenFilter>> LocalProvider::filter(const ChatRequest& request,
+                                                           Token end_of_reasoning,
                                                            std::vector<Token> ends) {
+  const bool reasons = end_of_reasoning >= 0;
   ReplyFilterOptions options;
-  PLUMB_TRY(machine, constraints_.machine(request.prompt, request.contract));
+  PLUMB_TRY(machine, constraints_.machine(request.prompt, request.contract, reasons));
   options.machine = std::move(machine);
-  const auto* conversation = std::get_if<Conversation>(&request.prompt);
-  if (conversation && request.guards.max_reasoning >= 0) {
-    options.starts_in_reasoning = format_->starts_in_reasoning(*conversation);
-    options.end_of_reasoning = format_->end_of_reasoning();
-    options.max_reasoning = request.guards.max_reasoning;
-  }
+  options.starts_in_reasoning = reasons && request.guards.max_reasoning >= 0;
   if (!options.machine && !options.starts_in_reasoning) return std::unique_ptr<TokenFilter>();
+  options.end_of_reasoning = end_of_reasoning;
+  options.max_reasoning = request.guards.max_reasoning;
   options.ends = std::move(ends);
   return std::unique_ptr<TokenFilter>(std::make_unique<ReplyFilter>(std::move(options)));
 }
@@ -270,17 +270,16 @@ Result<std::unique_ptr<ChatStream>> LocalProvider::chat(ChatRequest request,
   const auto* conversation = std::get_if<Conversation>(&request.prompt);
   std::vector<Token> ends =
       conversation ? format_->stop_tokens() : std::vector<Token>{engine_.model().eos};
-  PLUMB_TRY(filter, this->filter(request, ends));
+  PLUMB_TRY(filter, this->filter(request, rendered.end_of_reasoning, ends));
   // What has kept its contract to the end has nothing to go on with.
   if (!request.ignore_end || filter) generate.stop_tokens = std::move(ends);
   generate.filter = std::move(filter);
   const int prompt_tokens = static_cast<int>(generate.prompt.size());
-  const bool reasons = conversation && format_->starts_in_reasoning(*conversation);
   PLUMB_TRY(generation, engine_.submit(std::move(generate)));
   return std::unique_ptr<ChatStream>(std::make_unique<LocalStream>(
       std::move(generation), prompt_tokens, tokenizer_,
       conversation ? format_->make_parser(*conversation) : nullptr, std::move(request.stop),
-      request.report_tokens, request.guards, reasons ? format_->end_of_reasoning() : -1));
+      request.report_tokens, request.guards, rendered.end_of_reasoning));
 }
 
 }  // namespace plumb

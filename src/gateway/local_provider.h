@@ -45,7 +45,8 @@ class LocalProvider final : public Provider {
  private:
   Status check_model(const std::string& model) const;
   // Null: the reply needs none.
-  Result<std::unique_ptr<TokenFilter>> filter(const ChatRequest& request, std::vector<Token> ends);
+  Result<std::unique_ptr<TokenFilter>> filter(const ChatRequest& request, Token end_of_reasoning,
+                                              std::vector<Token> ends);
 
   std::string model_;
   const Tokenizer& tokenizer_;

@@ -36,6 +36,8 @@ struct RenderedPrompt {
   std::vector<Token> tokens;
   // Positions (token counts) at which a turn or tool block ends: good places for snapshots.
   std::vector<int> boundaries;
+  Token end_of_reasoning =
+      -1;  // the reply begins with reasoning, up to this token; -1: it does not
 };
 
 // Immutable, thread-safe.
@@ -47,13 +49,11 @@ class ChatFormat {
   virtual std::unique_ptr<ReplyParser> make_parser(const Conversation& conversation) const = 0;
   virtual std::vector<Token> stop_tokens() const = 0;
 
-  // Whether a reply begins with reasoning; the token that ends it.
-  virtual bool starts_in_reasoning(const Conversation& conversation) const = 0;
-  virtual Token end_of_reasoning() const = 0;
   // The replies that keep the contract; nullopt: any does. kInvalid and kUnsupported say what of
   // the contract or of the tools cannot be kept.
   virtual Result<std::optional<grammar::RuleId>> reply_grammar(const Conversation& conversation,
                                                                const Contract& contract,
+                                                               bool starts_in_reasoning,
                                                                grammar::Rules& rules) const = 0;
 };
 

@@ -44,30 +44,30 @@ class DeepSeekV4Format final : public ChatFormat {
 
   Result<RenderedPrompt> render(const Conversation& conversation) const override {
     PLUMB_TRY(pieces, deepseek_v4::render_pieces(conversation));
-    return pieces.encode(tokenizer_);
+    auto rendered = pieces.encode(tokenizer_);
+    if (rendered && pieces.ends_in(deepseek_v4::kThink))
+      rendered->end_of_reasoning = tokens_.end_think;
+    return rendered;
   }
 
   std::unique_ptr<ReplyParser> make_parser(const Conversation& conversation) const override {
-    return std::make_unique<deepseek_v4::ReplyReader>(
-        tokenizer_, tokens_, starts_in_reasoning(conversation), sequential_ids(conversation));
-  }
-
-  bool starts_in_reasoning(const Conversation& conversation) const override {
-    // A conversation that cannot be rendered has no reply.
+    // A conversation that cannot be rendered has no reply; its parser just reads content.
     const Result<PromptPieces> prompt = deepseek_v4::render_pieces(conversation);
-    return prompt && prompt->ends_in(deepseek_v4::kThink);
+    const bool reasoning = prompt && prompt->ends_in(deepseek_v4::kThink);
+    return std::make_unique<deepseek_v4::ReplyReader>(tokenizer_, tokens_, reasoning,
+                                                      sequential_ids(conversation));
   }
-  Token end_of_reasoning() const override { return tokens_.end_think; }
 
   Result<std::optional<grammar::RuleId>> reply_grammar(const Conversation& conversation,
                                                        const Contract& contract,
+                                                       bool starts_in_reasoning,
                                                        grammar::Rules& rules) const override {
     std::vector<ToolSpec> tools = conversation.tools;
     for (const Message& message : conversation.messages)
       tools.insert(tools.end(), message.tools.begin(), message.tools.end());
     if (tools.empty() && contract == Contract()) return std::optional<grammar::RuleId>();
-    PLUMB_TRY(rule, deepseek_v4::reply_grammar(rules, tools, contract, tokens_,
-                                               starts_in_reasoning(conversation)));
+    PLUMB_TRY(rule,
+              deepseek_v4::reply_grammar(rules, tools, contract, tokens_, starts_in_reasoning));
     return std::optional<grammar::RuleId>(rule);
   }
 
