@@ -234,6 +234,12 @@ Json parsed_or_null(const std::string& text) {
 
 }  // namespace
 
+Result<Json> parse_arguments(std::string_view arguments) {
+  PLUMB_TRY(parsed, parse_json(arguments, "arguments", kArgumentLimits));
+  if (!parsed.is_object()) return Error{Code::kInvalid, "The arguments are no object."};
+  return std::move(parsed);
+}
+
 std::optional<Effort> effort_from_name(std::string_view name) {
   if (name == "none" || name == "minimal") return Effort::kNone;
   if (name == "low" || name == "medium" || name == "high") return Effort::kHigh;

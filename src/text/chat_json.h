@@ -27,6 +27,11 @@ Result<Message> message_from_json(const Json& value, std::string_view where = "m
 Json conversation_to_json(const Conversation& conversation);
 Json message_to_json(const Message& message);
 
+// The arguments of a call that a model wrote: an object, perhaps deep, perhaps with keys that come
+// twice. Those of a call that was cut off never are one (ToolCallDelta).
+inline constexpr JsonLimits kArgumentLimits{1024, std::size_t{64} << 20, true};
+Result<Json> parse_arguments(std::string_view arguments);
+
 // "none", "high", "max" and what other servers call them; nullopt for anything else.
 std::optional<Effort> effort_from_name(std::string_view name);
 std::string_view effort_name(Effort effort);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "text/chat_json.h"
 #include "text/deepseek_v4_literals.h"
 #include "text/dsml_scan.h"
 
@@ -324,8 +325,9 @@ void ReplyReader::close_parameter(Deltas& out) {
   if (value_is_string_) {
     emit_arguments("\"", out);
   } else {
-    // Whatever is JSON stays so; who reads it has limits of its own.
-    constexpr JsonLimits limits{1000, std::size_t{64} << 20, true};
+    // One level less, because the arguments put an object around the value.
+    JsonLimits limits = kArgumentLimits;
+    --limits.max_depth;
     const std::string value = parse_json(value_, key_, limits) ? value_ : json_quote(value_);
     emit_arguments((keys_.empty() ? "" : ", ") + json_quote(key_) + ": " + value, out);
   }

@@ -12,6 +12,7 @@
 #include "gateway/wire/anthropic_error.h"
 #include "gateway/wire/anthropic_signature.h"
 #include "gateway/wire/sse.h"
+#include "text/chat_json.h"
 
 namespace plumb::wire {
 namespace {
@@ -281,8 +282,8 @@ class WholeMessage final : public ReplyWriter {
     if (std::find(cut.begin(), cut.end(), call.index) != cut.end()) return std::nullopt;
     Json input = Json::object();
     if (!call.arguments.empty()) {
-      Result<Json> parsed = parse_json(call.arguments, "arguments");
-      if (!parsed || !parsed->is_object()) return std::nullopt;
+      Result<Json> parsed = parse_arguments(call.arguments);
+      if (!parsed) return std::nullopt;
       input = *std::move(parsed);
     }
     return Json::object({{"type", text_of("tool_use")},

@@ -263,6 +263,18 @@ TEST(AnthropicWriter, ACallWithoutAnyInputHasAnEmptyOne) {
   EXPECT_EQ(parse_json(written(events, {}), "reply")->find("content")->dump(), content);
 }
 
+TEST(AnthropicWriter, CallsWithRepeatedKeysOrDeepValuesArrive) {
+  for (const std::string& arguments :
+       {std::string(R"({"v":{"p":1,"p":2}})"),
+        R"({"v":)" + std::string(200, '[') + std::string(200, ']') + "}"}) {
+    const auto events =
+        events_of({ToolCallDelta{0, "call_0", "now", arguments}}, finished(FinishReason::kStop));
+    const std::string body = written(events, {});
+    EXPECT_NE(body.find(arguments), body.npos) << body;
+    EXPECT_NE(body.find(R"("stop_reason":"tool_use")"), body.npos) << body;
+  }
+}
+
 TEST(AnthropicWriter, CallsNobodyWantsAreLeftOut) {
   const auto events = events_of({ContentDelta{"a"}, ToolCallDelta{0, "call_0", "get", "{}"}},
                                 finished(FinishReason::kStop));

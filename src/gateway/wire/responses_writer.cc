@@ -13,6 +13,7 @@
 #include "gateway/wire/openai_reply.h"
 #include "gateway/wire/responses_reasoning.h"
 #include "gateway/wire/sse.h"
+#include "text/chat_json.h"
 
 namespace plumb::wire {
 namespace {
@@ -109,12 +110,6 @@ std::string_view error_code(const Refusal& refusal) {
   if (refusal.status >= 500 || refusal.status == 408 || refusal.status == 499)
     return "server_error";
   return "invalid_prompt";
-}
-
-// The arguments of a call that was cut off are never JSON (ToolCallDelta).
-bool whole_arguments(const std::string& arguments) {
-  const Result<Json> parsed = parse_json(arguments, "arguments", {.max_depth = 1024});
-  return parsed && parsed->is_object();
 }
 
 class ResponsesWriter final : public ReplyWriter {
@@ -238,7 +233,7 @@ class ResponsesWriter final : public ReplyWriter {
   void close(bool whole, std::string& out) {
     if (!item_) return;
     if (item_->kind == Kind::kCall) {
-      whole = whole_arguments(item_->text);
+      whole = parse_arguments(item_->text).has_value();
       emit("response.function_call_arguments.done",
            placed({{"name", Json::string(item_->call.name)},
                    {"arguments", Json::string(item_->text)}}),

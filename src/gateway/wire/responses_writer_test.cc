@@ -259,6 +259,19 @@ TEST(ResponsesWriter, AMalformedCallIsIncompleteWhereverItStands) {
   EXPECT_EQ(checker.text(), "so");
 }
 
+TEST(ResponsesWriter, CallsWithRepeatedKeysOrDeepValuesAreWhole) {
+  for (const std::string& arguments :
+       {std::string(R"({"v":{"p":1,"p":2}})"),
+        R"({"v":)" + std::string(200, '[') + std::string(200, ']') + "}"}) {
+    ResponsesChecker checker;
+    checker.push(written(settings(true), {ReplyDelta(ToolCallDelta{0, "call_0", "look", arguments}),
+                                          finished(FinishReason::kStop)}));
+    ASSERT_TRUE(checker.complete()) << checker.violation();
+    ASSERT_EQ(checker.calls().size(), 1u);
+    EXPECT_TRUE(checker.calls()[0].whole) << arguments;
+  }
+}
+
 TEST(ResponsesWriter, AFailureEndsTheStreamWithoutFinishingWhatIsOpen) {
   const auto events = one_of_each();
   for (std::size_t count = 0; count < events.size(); ++count) {
