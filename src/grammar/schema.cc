@@ -16,8 +16,8 @@ namespace plumb::grammar {
 Status SchemaCompiler::spend(const std::string& path) {
   constexpr int kMostWork = 20'000;
   if (++work_ <= kMostWork) return {};
-  return Error{Code::kExhausted, str(path, ": the schema takes more than ", kMostWork,
-                                     " steps to read; its references or combinations multiply.")};
+  return Error{Code::kInvalid, str(path, ": the schema takes more than ", kMostWork,
+                                   " steps to read; its references or combinations multiply.")};
 }
 
 ExprId SchemaCompiler::alt(std::vector<ExprId> ways) {

@@ -102,7 +102,7 @@ class SchemaCompiler {
   Result<const Json*> target(const std::string& reference, const std::string& path) const;
   const Json& keep(Json schema);  // as long as the compiler lives
   ExprId alt(std::vector<ExprId> ways);
-  // kExhausted: the schema multiplies what it says beyond reason.
+  // kInvalid: the schema multiplies what it says beyond reason.
   Status spend(const std::string& path);
   bool forgives(const Error& error) const { return forgiving_ && error.code == Code::kUnsupported; }
 

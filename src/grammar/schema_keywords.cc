@@ -235,6 +235,21 @@ void add_properties(const Json& from, const Json& other, Json& out) {
   }
 }
 
+// Keywords of which each speaks of what its neighbours leave over, so that they cannot be put
+// together one by one where the first is among them.
+constexpr std::array<std::string_view, 2> kOfItems = {"prefixItems", "items"};
+constexpr std::array<std::string_view, 3> kOfMembers = {"patternProperties", "additionalProperties",
+                                                        "properties"};
+
+template <class Family>
+bool depends_on_neighbours(const Json& a, const Json& b, const Family& family) {
+  const auto says = [&](const Json& node) {
+    return std::any_of(family.begin(), family.end(),
+                       [&](std::string_view name) { return node.find(name) != nullptr; });
+  };
+  return (a.find(family[0]) || b.find(family[0])) && says(a) && says(b);
+}
+
 }  // namespace
 
 std::string type_name(const Json& value) {
@@ -341,6 +356,17 @@ Json without(const Json& node, std::string_view keyword) {
 Result<Json> merged(const Json& a, const Json& b, const std::string& path) {
   for (const auto& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)}) {
     if (one->is_bool()) return *one->as_bool() ? *other : *one;
+  }
+  for (const bool members : {false, true}) {
+    if (!(members ? depends_on_neighbours(a, b, kOfMembers)
+                  : depends_on_neighbours(a, b, kOfItems)))
+      continue;
+    return Error{
+        Code::kUnsupported,
+        str(path,
+            members ? " puts patternProperties and other properties"
+                    : " puts prefixItems and other items",
+            " together from several schemas, which is not offered; expected them in one.")};
   }
   Json out = a;
   for (const auto& [name, value] : b.members()) {

@@ -152,6 +152,13 @@ TEST(Schema, WhatIsNotOfferedIsRefusedByItsPath) {
       {R"({"type":"object","properties":{"a":{}},"required":["b"],"additionalProperties":false})",
        "required names \"b\""},
       {R"({"allOf":[{"pattern":"a"},{"pattern":"b"}]})", "different values of pattern"},
+      {R"({"type":"array","allOf":[{"prefixItems":[{"type":"integer"}]},{"items":{"type":"string"}}]})",
+       "puts prefixItems and other items together"},
+      {R"({"$ref":"#/$defs/a","items":{"type":"string"},"$defs":{"a":{"prefixItems":[{"type":"integer"}]}}})",
+       "puts prefixItems and other items together"},
+      {R"({"allOf":[{"patternProperties":{"^a":{"type":"integer"}},"additionalProperties":false},
+          {"additionalProperties":{"type":"string"}}]})",
+       "puts patternProperties and other properties together"},
       {"false", "can never end"},
   };
   for (const auto& [schema, expected] : cases) {

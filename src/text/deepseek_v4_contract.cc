@@ -169,7 +169,10 @@ Result<grammar::RuleId> reply_grammar(grammar::Rules& rules, const std::vector<T
     }
   }
   ExprId reply = rules.alt(std::move(ways));
-  if (starts_in_reasoning) reply = rules.seq({json.text(), rules.control(tokens.end_think), reply});
+  if (starts_in_reasoning) {
+    reply =
+        rules.seq({grammar::text_without(rules, kDsml), rules.control(tokens.end_think), reply});
+  }
   return rules.rule("the reply", reply);
 }
 

@@ -359,6 +359,24 @@ TEST(DeepSeekV4Contract, WhatCannotBeSaidOfAllParametersIsRefusedOrForgiven) {
   EXPECT_FALSE(lets_through(joined, kRequired, reply_of({call("f", R"({"x":1})")})));
 }
 
+// The spelling of DSML's token in plain characters would look like markup.
+TEST(DeepSeekV4Contract, TextBesideToolsCannotSpellTheMarkup) {
+  for (const bool reasoning : {false, true}) {
+    const auto machine = byte_model().machine({tool("now", "{}")}, {}, reasoning);
+    ASSERT_TRUE(machine);
+    grammar::Matcher matcher(*machine);
+    const std::string spelled(deepseek_v4::kDsml);
+    const auto accept = [&](std::string_view text) {
+      std::vector<Token> tokens;
+      byte_model().tokenizer().encode(text, tokens);
+      return std::all_of(tokens.begin(), tokens.end(), [&](Token t) { return matcher.accept(t); });
+    };
+    EXPECT_TRUE(accept("a < b "));
+    EXPECT_TRUE(accept(spelled.substr(0, spelled.size() - 3)));
+    EXPECT_FALSE(accept(spelled.substr(spelled.size() - 3)));
+  }
+}
+
 // Calls by tokens drawn from the masks, those that lead on more often; empty: it did not end.
 std::vector<Token> random_reply(const Model& model,
                                 const std::shared_ptr<grammar::Machine>& machine,
